@@ -1,0 +1,27 @@
+"""Shared settings: deterministic property tests, the folder of real data, the caches out of the way."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
+
+DATA = Path(os.environ.get("TINYSLM_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real data sets that are not part of the repository; tests that need it skip without it."""
+    if not DATA.is_dir():
+        pytest.skip(f"the real data sets are not here: {DATA} (set TINYSLM_TEST_DATA)")
+    return DATA

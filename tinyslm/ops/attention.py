@@ -1,0 +1,86 @@
+"""Scaled dot-product attention, one operation with a fused kernel, and its composition as the reference."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..engine import composition_forward, composition_rule, op
+from ..errors import ShapeError
+from ..tensor import Tensor, raw
+from .elementwise import exp, where
+
+
+def attention_simple(q, k, v, mask=None, causal=False, scale=None):
+    """The formula of Vaswani et al. 2017 (A6 repaired), in small operations."""
+    return attention_weights(q, k, mask=mask, causal=causal, scale=scale) @ v
+
+
+def attention_weights(q, k, mask=None, causal=False, scale=None):
+    """softmax(Q Kᵀ / sqrt(d_k)) over the keys: (..., T, S); a query that may see nothing gets zeros."""
+    scores = (q @ k.mT) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    allowed, extra = _masks(mask, causal, scores.shape)
+    if extra is not None:
+        scores = scores + Tensor.wrap(extra.astype(scores.dtype))
+    top = np.where(allowed, scores._data.real, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    # Subtracting any constant leaves softmax as it is, so the maximum needs no gradient.
+    e = exp(where(Tensor.wrap(allowed), scores, 0.0) - Tensor.wrap(np.where(np.isfinite(top), top, 0).astype(q.dtype)))
+    e = where(Tensor.wrap(allowed), e, 0.0)
+    total = e.sum(-1, keepdim=True)
+    return e / where(total.eq(0), 1.0, total)
+
+
+def _masks(mask: Any, causal: bool, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which keys each query may see, bool (..., T, S), and an additive mask where one was given."""
+    t, s = shape[-2:]
+    allowed = np.tril(np.ones((t, s), bool), s - t) if causal else np.ones((t, s), bool)
+    extra = None
+    if mask is not None:
+        mask = np.asarray(raw(mask))
+        extra = mask if mask.dtype.kind == "f" else None
+        allowed = allowed & (mask if extra is None else mask > -np.inf)
+        extra = None if extra is None else np.where(mask > -np.inf, mask, 0)
+    return np.broadcast_to(allowed, shape), extra
+
+
+@op(r"Y = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V")
+def attention(xp, q, k, v, mask=None, causal=False, scale=None):
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1).
+
+    Args:
+        q: queries (..., T, D); heads (N) and batch (B) are leading dimensions.
+        k: keys (..., S, D).
+        v: values (..., S, E).
+        mask: bool, True where a query may see a key, or float, added to the scores; broadcasts to (..., T, S).
+        causal: query t sees keys up to t + (S - T).
+        scale: factor of the scores, 1/sqrt(D) if None.
+
+    Returns:
+        (..., T, E); zeros for a query that may see nothing.
+    """
+    return composition_forward(attention)(xp, q, k, v, mask=mask, causal=causal, scale=scale)
+
+
+@attention.shape
+def _attention_shape(q, k, v, mask, causal, scale):
+    if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2] or q[:-2] != k[:-2] or k[:-2] != v[:-2]:
+        raise ShapeError(
+            f"attention: the shapes do not fit.\n  Expected: q (..., T, D), k (..., S, D), v (..., S, E)\n"
+            f"  Got: q {q}, k {k}, v {v}"
+        )
+
+
+attention.reference(attention_simple)
+composition_rule(attention)
+attention.kernel("numba", "attention:attention")
+
+
+@attention.samples
+def _samples(rng):
+    def draw(*lead, t=2, s=3, d=2, e=3):
+        return tuple(rng.normal(size=(*lead, *n)) for n in ((t, d), (s, d), (s, e)))
+
+    yield draw(2), {}
+    yield draw(2, 1, t=3), {"causal": True}
+    yield draw(2), {"mask": np.array([[True, True, False], [False, False, False]]), "scale": 0.5}
+    yield draw(1), {"mask": np.array([[0.3, -np.inf, 1.0]]), "causal": False}

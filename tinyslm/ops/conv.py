@@ -1,0 +1,109 @@
+"""Convolution and pooling over one dimension, from windows and a matrix product.
+
+`unfold` lays the windows of a sequence side by side and `fold` adds windows back; each is the other's derivative.
+"""
+
+import numpy as np
+
+from ..engine import composed, op
+from ..errors import OptionError, ShapeError
+from ..tensor import Tensor
+from .matmul import matmul
+from .shape import pad
+
+
+@op(r"y_{b c l k} = x_{b, c, l s + k d}")
+def unfold(xp, x, size=1, stride=1, dilation=1):
+    """Windows of a sequence: x (B, C, T) -> (B, C, L, K), with K = `size` and L = (T - d (K - 1) - 1) // s + 1."""
+    reach = dilation * (size - 1) + 1
+    windows = np.lib.stride_tricks.sliding_window_view(x, reach, axis=-1)
+    return windows[:, :, ::stride, ::dilation].copy()
+
+
+@unfold.shape
+def _unfold_shape(x, size, stride, dilation):
+    if min(size, stride, dilation) < 1:
+        raise OptionError(f"expected size, stride and dilation of at least 1, got {size}, {stride}, {dilation}")
+    if len(x) != 3 or x[-1] < dilation * (size - 1) + 1:
+        raise ShapeError(
+            f"A window of {size} (dilation {dilation}) needs as many steps.\n"
+            f"  Expected: x (B, C, T) with T at least {dilation * (size - 1) + 1}\n  Got: {x}"
+        )
+
+
+@unfold.vjp
+def unfold_vjp(g, y, x, size, stride, dilation):
+    return fold(g, length=x.shape[-1], stride=stride, dilation=dilation)
+
+
+@op(r"y_{b c t} = \sum_{l s + k d = t} x_{b c l k}")
+def fold(xp, x, length=0, stride=1, dilation=1):
+    """Windows (B, C, L, K) added back into a sequence (B, C, `length`)."""
+    y = xp.zeros((*x.shape[:2], length), x.dtype)
+    reach = stride * (x.shape[2] - 1) + 1
+    for k in range(x.shape[3]):
+        y[:, :, k * dilation : k * dilation + reach : stride] += x[..., k]
+    return y
+
+
+@fold.vjp
+def fold_vjp(g, y, x, length, stride, dilation):
+    return unfold(g, size=x.shape[3], stride=stride, dilation=dilation)
+
+
+@composed
+def conv1d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, dilation: int = 1):
+    """One-dimensional convolution (cross-correlation): y_{b o l} = b_o + sum_{c k} w_{o c k} x_{b, c, l s + k d}.
+
+    Args:
+        x: (B, C, T).
+        weight: (O, C, K).
+        bias: (O,) or None.
+        stride: step between windows.
+        padding: zeros added on both sides.
+        dilation: distance between the elements of a window.
+
+    Returns:
+        (B, O, L) with L = (T + 2 padding - dilation (K - 1) - 1) // stride + 1.
+    """
+    if x.ndim != 3 or weight.ndim != 3 or x.shape[1] != weight.shape[1]:
+        raise ShapeError(
+            f"conv1d: the channels differ.\n  Expected: x (B, C, T) and weight (O, C, K)\n"
+            f"  Got: x {x.shape}, weight {weight.shape}"
+        )
+    if padding:
+        x = pad(x, width=((0, 0), (0, 0), (padding, padding)))
+    windows = unfold(x, size=weight.shape[2], stride=stride, dilation=dilation)
+    b, c, l, k = windows.shape
+    y = matmul(windows.permute(0, 2, 1, 3).reshape(b, l, c * k), weight.reshape(-1, c * k).mT)
+    return (y if bias is None else y + bias).permute(0, 2, 1)
+
+
+@composed
+def max_pool1d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:
+    """The maximum of each window: (B, C, T) -> (B, C, L); windows don't overlap unless `stride` says so."""
+    return unfold(x, size=kernel_size, stride=stride or kernel_size).max(-1)
+
+
+@composed
+def avg_pool1d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:
+    """The mean of each window: (B, C, T) -> (B, C, L); windows don't overlap unless `stride` says so."""
+    return unfold(x, size=kernel_size, stride=stride or kernel_size).mean(-1)
+
+
+# -- test inputs ------------------------------------------------------------------------------------------------------
+
+_CASES = [(7, 3, 1, 1), (8, 3, 2, 1), (9, 3, 2, 2), (4, 4, 1, 1), (5, 1, 2, 1)]
+
+
+@unfold.samples
+def _unfold_samples(rng):
+    for t, k, s, d in _CASES:
+        yield (rng.normal(size=(2, 2, t)),), {"size": k, "stride": s, "dilation": d}
+
+
+@fold.samples
+def _fold_samples(rng):
+    for t, k, s, d in _CASES:
+        windows = rng.normal(size=(2, 2, (t - d * (k - 1) - 1) // s + 1, k))
+        yield (windows,), {"length": t, "stride": s, "dilation": d}

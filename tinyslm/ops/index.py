@@ -1,0 +1,150 @@
+"""Operations that choose elements, and those that put them back. Repeated indices add up on the way back."""
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import op
+from ..errors import DTypeError, ShapeError
+from ..tensor import Tensor, raw
+
+
+def _plain(key: Any) -> Any:
+    # Indices may be tensors, also inside a tuple.
+    return tuple(map(raw, key)) if isinstance(key, tuple) else raw(key)
+
+
+def _is_basic(key: Any) -> bool:
+    return all(k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in (key if type(key) is tuple else (key,)))
+
+
+@op(r"y = x[k]")
+def getitem(xp, x, key=()):
+    """x[key]: integers, slices, None, ..., integer arrays (also with repeats) and bool masks, as in NumPy."""
+    found = x[_plain(key)]
+    return found.copy() if isinstance(found, np.ndarray) else found
+
+
+@getitem.vjp
+def getitem_vjp(g, y, x, key):
+    return put(g, shape=x.shape, key=key)
+
+
+@op(r"y = 0, \quad y[k] \mathrel{+}= x")
+def put(xp, x, shape=(), key=()):
+    """Zeros of `shape` with x added at `key`; elements that are named twice receive both. Undoes `getitem`."""
+    y = xp.zeros(shape, x.dtype)
+    if _is_basic(key):
+        y[key] = x
+    else:
+        np.add.at(y, _plain(key), x)
+    return y
+
+
+@put.vjp
+def put_vjp(g, y, x, shape, key):
+    return getitem(g, key=key)
+
+
+@op(r"y_{\dots i \dots} = x_{\dots k_{\dots i \dots} \dots}", indices=("index",))
+def gather(xp, x, index, dim=-1):
+    """Elements chosen along `dim`: y has the shape of `index`, whose other sizes are those of x."""
+    return xp.take_along_axis(x, index, dim)
+
+
+@gather.shape
+def _gather_shape(x, index, dim):
+    if len(x) != len(index):
+        raise ShapeError(f"gather: expected an index of {len(x)} dimensions like x {x}, got {index}")
+
+
+@gather.vjp
+def gather_vjp(g, y, x, index, dim):
+    return scatter_add(Tensor.wrap(np.zeros_like(x._data)), index, g, dim=dim), None
+
+
+@op(r"y = x, \quad y_{\dots k_{\dots i \dots} \dots} \mathrel{+}= s_{\dots i \dots}", indices=("index",))
+def scatter_add(xp, x, index, src, dim=-1):
+    """x with `src` added along `dim` at the places named by `index` (of the shape of src); repeats add up."""
+    y = x.copy()
+    places = list(np.indices(index.shape, sparse=True))
+    places[dim] = index
+    np.add.at(y, tuple(places), src)
+    return y
+
+
+@scatter_add.vjp
+def scatter_add_vjp(g, y, x, index, src, dim):
+    return g, None, lambda: gather(g, index, dim=dim)
+
+
+@op(r"y_i = E_{k_i}", indices=("ids",))
+def embedding(xp, ids, weight, padding_idx=None):
+    """Rows of a table: ids (...) of integers, weight (V, D) -> (..., D).
+
+    The same as a one-hot matrix times the table. The gradient of a row is the sum over all places where its number
+    stands; the row `padding_idx` never gets one.
+    """
+    return weight[ids]
+
+
+@embedding.shape
+def _embedding_shape(ids, weight, padding_idx):
+    if len(weight) != 2:
+        raise ShapeError(f"embedding: expected a table (V, D) as weight, got {weight}")
+
+
+@embedding.vjp
+def embedding_vjp(g, y, ids, weight, padding_idx):
+    if padding_idx is not None:
+        g = g * Tensor.wrap((ids._data != padding_idx)[..., None].astype(g.dtype))
+    return None, put(g, shape=weight.shape, key=(ids,))
+
+
+embedding.kernel("numba", "index:embedding")
+
+
+def one_hot(ids: Any, num_classes: int, dtype: Any = "float32") -> Tensor:
+    """ids (...) -> (..., num_classes) with a 1 at each id's place; no gradient."""
+    ids = np.asarray(raw(ids))
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: expected integer ids, got {ids.dtype}")
+    if ids.size and (ids.min() < 0 or ids.max() >= num_classes):
+        raise ShapeError(f"one_hot: expected ids from 0 to {num_classes - 1}, got {ids.min()} to {ids.max()}")
+    return Tensor.wrap((ids[..., None] == np.arange(num_classes)).astype(dtype))
+
+
+# -- test inputs ------------------------------------------------------------------------------------------------------
+
+
+@getitem.samples
+def _getitem_samples(rng):
+    for key in [1, slice(0, 2), (slice(None), slice(None, None, 2)), (None, 0, ...), np.array([2, 0, 2])]:
+        yield (rng.normal(size=(3, 4)),), {"key": key}
+    yield (rng.normal(size=(3, 4)),), {"key": (np.array([0, 0, 2]), np.array([1, 1, 3]))}
+    yield (rng.normal(size=(3, 4)),), {"key": np.arange(12).reshape(3, 4) % 3 == 0}
+
+
+@put.samples
+def _put_samples(rng):
+    yield (rng.normal(size=(3, 4)),), {"shape": (5, 4), "key": np.array([4, 1, 4])}
+    yield (rng.normal(size=(2,)),), {"shape": (5,), "key": slice(1, 3)}
+
+
+@gather.samples
+def _gather_samples(rng):
+    yield (rng.normal(size=(3, 4)), rng.integers(0, 4, (3, 6))), {"dim": 1}
+    yield (rng.normal(size=(3, 4)), rng.integers(0, 3, (2, 4))), {"dim": 0}
+
+
+@scatter_add.samples
+def _scatter_samples(rng):
+    yield (rng.normal(size=(3, 4)), rng.integers(0, 4, (3, 6)), rng.normal(size=(3, 6))), {"dim": 1}
+    yield (rng.normal(size=(3, 4)), rng.integers(0, 3, (2, 4)), rng.normal(size=(2, 4))), {"dim": 0}
+
+
+@embedding.samples
+def _embedding_samples(rng):
+    yield (np.array([[1, 4, 1], [0, 0, 2]]), rng.normal(size=(5, 3))), {"padding_idx": None}
+    yield (np.array([[1, 4, 1], [0, 0, 2]]), rng.normal(size=(5, 3))), {"padding_idx": 3}
+    yield (np.array(3), rng.normal(size=(5, 2))), {}
