@@ -10,10 +10,35 @@
 Importing this loads NumPy and nothing else that is heavy; numba, matplotlib and the rest wait until they are used.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import device, errors, ops
 from .device import use
 from .engine import Op, detect_anomaly, enable_grad, grad, is_grad_enabled, jvp, no_grad, op, vjp
 from .ops import *
 from .tensor import Tensor, tensor
 
+if TYPE_CHECKING:
+    from . import check, checkpoint, data, lesson, metrics, models, nn, optim, plot, recipes, text, training
+    from .check import gradcheck, gradgradcheck
+
 __version__ = "0.1.0"
+
+_LATER = (
+    "check", "checkpoint", "data", "lesson", "metrics", "models", "nn", "optim", "plot", "recipes", "text", "training",
+)  # fmt: skip
+_FROM_CHECK = ("gradcheck", "gradgradcheck")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a part of the library when it is first named."""
+    if name in _LATER:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _FROM_CHECK:
+        return getattr(importlib.import_module(".check", __name__), name)
+    raise AttributeError(f"module 'tinyslm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_FROM_CHECK})

@@ -1,7 +1,8 @@
 """Which code computes: the reference in NumPy, numba kernels on the CPU, or CUDA kernels on a GPU.
 
-`use("numpy" | "numba" | "cuda")` chooses, for good or inside a `with` block. Unless told otherwise the backend is numba
-where it is installed, and NumPy where it is not or does not import; that is said once, with the reason. A numba kernel
+`use("numpy" | "numba" | "cuda")` chooses, for good or inside a `with` block. Unless told otherwise (also by the
+environment variable TINYSLM_BACKEND) it is numba where that is installed, and NumPy where it is not or does not import;
+that is said once, with the reason. A numba kernel
 serves arrays from `SMALL` elements on; below that NumPy is as fast and needs no compilation.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -35,8 +37,12 @@ class State:
 def backend() -> str:
     """The backend in force: "numpy", "numba" or "cuda"."""
     if State.name is None:
-        State.name = "numba" if importlib.util.find_spec("numba") else "numpy"
-    return State.name
+        wanted = os.environ.get("TINYSLM_BACKEND")
+        if wanted:
+            use(wanted)
+        else:
+            State.name = "numba" if importlib.util.find_spec("numba") else "numpy"
+    return State.name or "numpy"
 
 
 def array_module() -> ModuleType:

@@ -42,7 +42,7 @@ class GuardedArray(np.ndarray):
     def __setitem__(self, key: Any, value: Any) -> None:
         raise GraphError(
             "This array belongs to a tensor with requires_grad=True; writing into it would falsify gradients.\n"
-            "  Expected: a new array (x.data = new, x.data -= step, x.copy_(new)), or ts.where / ts.stack in a formula\n"
+            "  Expected: a new array (x.data = new, x.data -= step), or ts.where and ts.stack in a formula\n"
             "  Got: an assignment to some of its elements"
         )
 
@@ -121,7 +121,7 @@ class Tensor:
         self.copy_(value)
 
     def copy_(self, value: Any) -> Tensor:
-        """Replace the numbers by `value` (same shape). A graph that recorded the old ones will refuse to go backward."""
+        """Replace the numbers by `value` (same shape). A graph that recorded the old ones refuses to go backward."""
         new = value._data if isinstance(value, Tensor) else np.asarray(value)
         if new.shape != self.shape:
             raise ShapeError(f"A tensor keeps its shape.\n  Expected: data of shape {self.shape}\n  Got: {new.shape}")
@@ -311,16 +311,16 @@ class Tensor:
         return METHODS["matmul"](other, self)
 
     # Comparisons give bool tensors, which are masks and never have a gradient.
-    def __lt__(self, other: Operand) -> Tensor:
+    def __lt__(self, other: Any) -> Tensor:
         return Tensor.wrap(np.asarray(self._data < raw(other)))
 
-    def __le__(self, other: Operand) -> Tensor:
+    def __le__(self, other: Any) -> Tensor:
         return Tensor.wrap(np.asarray(self._data <= raw(other)))
 
-    def __gt__(self, other: Operand) -> Tensor:
+    def __gt__(self, other: Any) -> Tensor:
         return Tensor.wrap(np.asarray(self._data > raw(other)))
 
-    def __ge__(self, other: Operand) -> Tensor:
+    def __ge__(self, other: Any) -> Tensor:
         return Tensor.wrap(np.asarray(self._data >= raw(other)))
 
     def eq(self, other: Operand) -> Tensor:

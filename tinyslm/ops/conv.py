@@ -52,7 +52,9 @@ def fold_vjp(g, y, x, length, stride, dilation):
 
 
 @composed
-def conv1d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, dilation: int = 1):
+def conv1d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> Tensor:
     """One-dimensional convolution (cross-correlation): y_{b o l} = b_o + sum_{c k} w_{o c k} x_{b, c, l s + k d}.
 
     Args:

@@ -358,7 +358,7 @@ def cast_vjp(g, y, x, dtype):
 
 @op(r"y_i = x_i \, m_i / (1 - p), \quad m_i = [u_i \ge p]")
 def dropout(xp, x, p=0.5, seed=0):
-    """Zero each element with probability p and scale the others by 1/(1-p), so that the mean stays (Hinton et al. 2012).
+    """Zero each element with probability p and scale the others by 1/(1-p), which keeps the mean (Hinton et al. 2012).
 
     Args:
         x: any shape.

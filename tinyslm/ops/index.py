@@ -15,7 +15,9 @@ def _plain(key: Any) -> Any:
 
 
 def _is_basic(key: Any) -> bool:
-    return all(k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in (key if type(key) is tuple else (key,)))
+    return all(
+        k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in (key if type(key) is tuple else (key,))
+    )
 
 
 @op(r"y = x[k]")
@@ -85,6 +87,8 @@ def embedding(xp, ids, weight, padding_idx=None):
     The same as a one-hot matrix times the table. The gradient of a row is the sum over all places where its number
     stands; the row `padding_idx` never gets one.
     """
+    if ids.size and ids.min() < 0:
+        raise IndexError(f"ids from 0 to {len(weight) - 1}, got {ids.min()}")  # NumPy would count from the end
     return weight[ids]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..engine import op
 from ..errors import DTypeError, OptionError, ShapeError
 from ..tensor import Tensor, raw
-from .elementwise import exp, log, sigmoid, where
+from .elementwise import log, sigmoid, where
 from .softmax import log_softmax, softmax
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -79,7 +79,7 @@ def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothin
     return g * (softmax(logits) * share - Tensor.wrap(q)), None
 
 
-def _soft_targets(x, target, weight, ignore_index, smoothing) -> tuple[Any, Any]:
+def _soft_targets(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
     """The weighted distribution (..., V) that each row is compared with, and the total weight of all targets."""
     if target.dtype.kind not in "iu":
         raise DTypeError(f"cross_entropy: expected integer class numbers as target, got {target.dtype}")
@@ -170,7 +170,7 @@ def kl_vjp(g, y, input, target, reduction):
 
 
 def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
-    """Negative log-likelihood of class numbers given log-probabilities (..., V); the mean is over targets that count."""
+    """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
     classes = np.asarray(raw(target))
     seen = classes != ignore_index
     picked = log_probs.reshape(-1, log_probs.shape[-1])[np.arange(classes.size), np.where(seen, classes, 0).ravel()]
@@ -209,5 +209,3 @@ def _loss_samples(target, *reductions):
 binary_cross_entropy_with_logits.samples(_loss_samples(lambda rng: rng.uniform(0.1, 0.9, (3, 2))))
 mse_loss.samples(_loss_samples(lambda rng: rng.normal(size=(3, 2))))
 kl_div.samples(_loss_samples(lambda rng: rng.dirichlet([1, 1], 3), *REDUCTIONS, "batchmean"))
-
-__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "exp", "kl_div", "mse_loss", "nll_loss", "perplexity"]

@@ -1,6 +1,7 @@
 """Matrix products: matmul with batches, einsum, and the affine map of a layer."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def einsum_vjp(g, y, *xs, equation):
     return tuple(_einsum_share(g, xs, parts, out, k) for k in range(len(xs)))
 
 
-def _einsum_share(g: Tensor, xs: tuple, parts: list[str], out: str, k: int):
+def _einsum_share(g: Tensor, xs: tuple, parts: list[str], out: str, k: int) -> Callable[[], Tensor]:
     others = [(x, n) for i, (x, n) in enumerate(zip(xs, parts, strict=True)) if i != k]
     known = set(out).union(*[n for _, n in others])
     # Indices that only x_k has were summed away on their own: their share is the same for each of them.
@@ -121,12 +122,13 @@ def _matmul_samples(rng):
 
 @einsum.samples
 def _einsum_samples(rng):
-    for equation, shapes in [
+    cases: list[tuple[str, list[tuple[int, ...]]]] = [
         ("ij,jk->ik", [(2, 3), (3, 5)]),
         ("bij,bjk->bik", [(2, 2, 3), (2, 3, 2)]),
         ("i,j->ij", [(3,), (2,)]),
         ("ijk->j", [(2, 3, 2)]),
         ("ij,jk,k->i", [(2, 3), (3, 2), (2,)]),
         ("ij,ij->", [(2, 3), (2, 3)]),
-    ]:
+    ]
+    for equation, shapes in cases:
         yield tuple(rng.normal(size=s) for s in shapes), {"equation": equation}

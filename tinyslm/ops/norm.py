@@ -5,6 +5,8 @@ dL/dx = (h - mean(h) - x_hat mean(h x_hat)) / s, where h = g w is the cotangent 
 lacks the middle term.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..engine import op
@@ -13,7 +15,7 @@ from ..tensor import Tensor
 from .elementwise import sqrt
 
 
-def _standardise(x, dims: tuple[int, ...], eps: float, sqrt=np.sqrt):
+def _standardise(x: Any, dims: tuple[int, ...], eps: float, sqrt: Any = np.sqrt) -> tuple[Any, Any]:
     """x minus its mean, divided by sqrt(variance + eps), and that divisor; for arrays and tensors alike."""
     n = np.prod([x.shape[d] for d in dims])
     centred = x - x.sum(dims, keepdims=True) / n if isinstance(x, np.ndarray) else x - x.mean(dims, True)
@@ -84,7 +86,7 @@ def _batch_dims(ndim: int) -> tuple[int, ...]:
     return tuple(d for d in range(ndim) if d != 1)
 
 
-def _per_feature(t, ndim: int):
+def _per_feature(t: Any, ndim: int) -> Any:
     return t.reshape((1, -1) + (1,) * (ndim - 2))
 
 

@@ -166,7 +166,7 @@ for _op in (lstm, gru, rnn):
 # -- test inputs ------------------------------------------------------------------------------------------------------
 
 
-def _make(gates: int, states: int, inner_bias: bool = False):
+def _make(gates: int, states: int, inner_bias: bool = False) -> Any:
     def make(rng):
         d, h = 2, 3
         for mask, reverse in [(None, False), (np.array([[1, 1, 1], [1, 1, 0]], bool), True)]:

@@ -6,30 +6,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..engine import composed, op
-from ..tensor import Tensor
+from ..tensor import Dims, Tensor
 from .elementwise import exp, mask, sqrt, where
 from .shape import broadcast_to, flip
 
 
-def dims_of(dim, ndim: int) -> tuple[int, ...]:
+def dims_of(dim: Dims, ndim: int) -> tuple[int, ...]:
     """The reduced dimensions as non-negative numbers."""
     if dim is None:
         return tuple(range(ndim))
     return tuple(d % ndim for d in ((dim,) if isinstance(dim, int) else dim))
 
 
-def count(x: Tensor, dim) -> int:
+def count(x: Tensor, dim: Dims) -> int:
     """How many elements fall into one result."""
     return math.prod(x.shape[d] for d in dims_of(dim, x.ndim))
 
 
-def kept(t: Tensor, x: Tensor, dim) -> Tensor:
+def kept(t: Tensor, x: Tensor, dim: Dims) -> Tensor:
     """A result of reducing x, with the reduced dimensions back as size 1."""
     reduced = dims_of(dim, x.ndim)
     return t.reshape(tuple(1 if d in reduced else n for d, n in enumerate(x.shape)))
 
 
-def spread(t: Tensor, x: Tensor, dim) -> Tensor:
+def spread(t: Tensor, x: Tensor, dim: Dims) -> Tensor:
     """A result of reducing x, repeated to the shape of x."""
     return broadcast_to(kept(t, x, dim), shape=x.shape)
 
@@ -82,7 +82,7 @@ def std(x, dim=None, correction=1, keepdim=False):
     return sqrt(var(x, dim=dim, correction=correction, keepdim=keepdim))
 
 
-def _ties(y: Tensor, x: Tensor, dim) -> Tensor:
+def _ties(y: Tensor, x: Tensor, dim: Dims) -> Tensor:
     hits = mask(x.eq(kept(y, x, dim)), x)
     return hits / hits.sum(dim, True)
 

@@ -1,6 +1,6 @@
 """Operations that move numbers without changing them, and the two that undo each other: broadcast_to and sum_to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def part(x, dim, start, stop):
 
 
 def split(x, sizes, dim=0):
-    """Cut along a dimension: pieces of `sizes` (one number: equal pieces, the last may be smaller). A tuple of tensors."""
+    """Cut along a dimension into a tuple of tensors of these `sizes` (one number: equal ones, the last the rest)."""
     n = x.shape[dim]
     if isinstance(sizes, int):
         sizes = [min(sizes, n - i) for i in range(0, n, sizes)]
@@ -176,7 +176,7 @@ def flip_vjp(g, y, x, dims):
 # -- test inputs ------------------------------------------------------------------------------------------------------
 
 
-def _of(shape: tuple[int, ...], *cases: dict):
+def _of(shape: tuple[int, ...], *cases: dict) -> Callable:
     def make(rng: np.random.Generator) -> Iterator[tuple]:
         for attrs in cases:
             yield (rng.normal(size=shape),), attrs

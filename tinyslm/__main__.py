@@ -1,0 +1,6 @@
+"""`python -m tinyslm` is the command `tinyslm`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The command `tinyslm`, one file per command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,37 @@
+"""`tinyslm doctor`: what is installed, which backends work, why not, and the fix."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+from rich.table import Table as Grid
+
+from .. import __version__, device
+from ..data import cache_dir
+from .console import open_console
+
+PACKAGES = ("numpy", "numba", "matplotlib", "safetensors", "rich", "typer", "platformdirs")
+
+
+def doctor() -> None:
+    """Show versions, backends and folders, with the remedy for what does not work."""
+    console = open_console()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    console.print(f"tinyslm {__version__}, Python {platform.python_version()}, {platform.platform()}, {cores} cores")
+    console.print(", ".join(f"{name} {_version(name)}" for name in PACKAGES), markup=False)
+    grid = Grid("backend", "works", "version", "why not, and the remedy", box=None)
+    for found in device.report():
+        mark = "yes" if found.works else "no"
+        grid.add_row(found.name, mark, found.version, "" if found.works else f"{found.why}. Remedy: {found.remedy}")
+    console.print(grid)
+    console.print(f"in use: {device.backend()} (kernels from {device.SMALL:,} elements on)")
+    console.print(f"data sets are kept in {cache_dir()}", markup=False, soft_wrap=True)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing: pip install " + name

@@ -1,0 +1,83 @@
+"""Where the lessons lie, in which order, and of which cells each consists."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One entry of the manifest: name (its file without .py), title, formulas by ID, the time it may take."""
+
+    name: str
+    title: str
+    ids: tuple[str, ...]
+    minutes: int
+    seconds: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a percent script: "markdown" or "code", its text, and the line of the file where it starts."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def lessons_folder() -> Path:
+    """The folder with the lessons: beside the package's files when installed, beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "lessons", package.parent / "lessons"):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise DataError(f"The lessons are missing: expected them in {package / 'lessons'}. Remedy: reinstall tinyslm")
+
+
+def lessons() -> list[Lesson]:
+    """All lessons in their order."""
+    folder = lessons_folder()
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return [
+        Lesson(e["name"], e["title"], tuple(e["ids"]), e["minutes"], e["seconds"], folder / f"{e['name']}.py")
+        for e in entries
+    ]
+
+
+def choose(names: list[str]) -> list[Lesson]:
+    """The lessons with these names or formula IDs, in their order; all of them for an empty list."""
+    every = lessons()
+    wanted = {n.lower().removesuffix(".py") for n in names}
+    found = [x for x in every if not wanted or wanted & {x.name, *(i.lower() for i in x.ids)}]
+    missing = wanted - {x.name for x in every} - {i.lower() for x in every for i in x.ids}
+    if missing:
+        raise DataError(
+            f"There is no lesson {', '.join(sorted(missing))}.\n"
+            f"  Expected: one of {', '.join(x.name for x in every)}, or a formula such as A6"
+        )
+    return found
+
+
+def cells(source: str) -> list[Cell]:
+    """Cut a percent script into cells; comment marks are taken off Markdown."""
+    found: list[Cell] = []
+    kind, start, lines = "code", 1, []
+    for number, line in enumerate([*source.split("\n"), "# %%"], start=1):
+        if not line.startswith("# %%"):
+            lines.append(line)
+            continue
+        text = "\n".join(lines)
+        if text.strip():
+            found.append(Cell(kind, _uncomment(text) if kind == "markdown" else text, start))
+        kind = "markdown" if "[markdown]" in line else "code"
+        start, lines = number + 1, []
+    return found
+
+
+def _uncomment(text: str) -> str:
+    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in text.split("\n")).strip()

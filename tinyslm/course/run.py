@@ -1,0 +1,74 @@
+"""Running a lesson in a process of its own, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..lesson import OUT
+from .lessons import Lesson
+
+PATIENCE = 10  # a slow machine gets this many times the lesson's own limit
+
+
+@dataclass
+class Outcome:
+    """A lesson's cells with their output, its checks and figures, how long it took, and whether all went well."""
+
+    lesson: Lesson
+    ok: bool
+    seconds: float
+    checks: list[dict[str, Any]]
+    figures: dict[str, str]
+    cells: list[dict[str, Any]]
+    folder: Path
+    trouble: str = ""
+
+    @property
+    def largest_error(self) -> float | None:
+        """The largest gradient error among the checks that rest on one."""
+        errors = [c["error"] for c in self.checks if c["error"] is not None]
+        return max(errors) if errors else None
+
+
+def run_lesson(lesson: Lesson, folder: Path) -> Outcome:
+    """Run `lesson`; everything it leaves goes into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "tinyslm.course.cell_runner", str(lesson.path), str(folder)]
+    trouble = ""
+    try:
+        done = subprocess.run(
+            command, env=_environment(folder), capture_output=True, text=True, encoding="utf-8", errors="replace",
+            timeout=PATIENCE * lesson.seconds,
+        )  # fmt: skip
+        ok, trouble = done.returncode == 0, done.stderr.strip()
+    except subprocess.TimeoutExpired:
+        ok, trouble = False, f"stopped after {PATIENCE * lesson.seconds} s; it should take at most {lesson.seconds} s"
+    seconds = time.perf_counter() - start
+    checks = _lines(folder / "checks.jsonl")
+    figures = {f["file"]: f["caption"] for f in _lines(folder / "figures.jsonl")}
+    return Outcome(
+        lesson, ok and all(c["ok"] for c in checks), seconds, checks, figures, _cells(folder), folder, trouble
+    )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return os.environ | {OUT: str(folder), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _cells(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "cells.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

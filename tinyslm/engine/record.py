@@ -1,0 +1,157 @@
+"""Forward: computing an operation and recording it as a node of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import device
+from ..errors import AnomalyError, DTypeError, GraphError, ShapeError
+from ..tensor import Clock, Tensor
+from .modes import anomaly, recording
+from .where import caller, line_text
+
+if TYPE_CHECKING:
+    from .operation import Op
+
+Attrs = dict[str, Any]
+
+
+class Node:
+    """A recorded operation. It can be executed again: it knows its operation, inputs and attributes."""
+
+    __slots__ = ("attrs", "clock", "hooks", "inputs", "kernel", "op", "outputs", "saved", "where")
+
+    def __init__(self, op: Op, inputs: tuple, attrs: Attrs, outputs: Any, saved: Any, kernel: device.Kernel | None):
+        self.op = op
+        self.inputs: tuple[Tensor, ...] | None = inputs
+        self.attrs = attrs
+        self.outputs = outputs
+        self.saved = saved
+        self.kernel = kernel
+        self.clock = Clock.now
+        self.hooks: dict[int, list] | None = None
+        self.where = caller()
+
+    @property
+    def line(self) -> str:
+        """The line of the caller's code that asked for this operation, as file:line."""
+        return line_text(self.where)
+
+    def output_tensors(self) -> Any:
+        """The results as tensors that stand at this place in the graph."""
+        if isinstance(self.outputs, tuple):
+            return tuple(Tensor.wrap(a, self, i) for i, a in enumerate(self.outputs))
+        return Tensor.wrap(self.outputs, self)
+
+    def free(self) -> None:
+        """Drop everything saved; the node can't be used for a backward pass any more."""
+        self.inputs = self.outputs = self.saved = None
+
+
+def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
+    """Compute `op` on `inputs` and record it where a gradient is wanted."""
+    try:
+        arrays = [t._data for t in inputs]
+        dtype = arrays[0].dtype
+        for a in arrays:
+            if a.dtype is not dtype:
+                _check_dtypes(op, arrays)
+                break
+    except (AttributeError, IndexError):
+        inputs = _adapt(op, inputs)
+        arrays = [t._data for t in inputs]
+        _check_dtypes(op, arrays)
+    out, saved, kernel = _compute(op, arrays, attrs)
+    if anomaly.get():
+        _check_finite(op, out, arrays)
+    if recording.get():
+        for t in inputs:
+            if t.requires_grad:
+                node = Node(op, inputs, attrs, out, saved, kernel)
+                return node.output_tensors() if type(out) is tuple else Tensor.wrap(out, node)
+    return tuple(map(Tensor.wrap, out)) if type(out) is tuple else Tensor.wrap(out)
+
+
+def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kernel | None]:
+    try:
+        if op.check_shapes is not None:
+            op.check_shapes(*[a.shape for a in arrays], **attrs)
+        if op.kernels:
+            kernel = op.kernels.get(device.backend())
+            if kernel is not None and kernel.serves(arrays):
+                out, saved = kernel.forward(*arrays, **attrs)  # type: ignore[misc]
+                return out, saved, kernel
+        out = op.forward(np if device.State.name != "cuda" else device.array_module(), *arrays, **attrs)
+    except (ValueError, IndexError) as error:
+        raise _explain(op, arrays, attrs, error) from error
+    if type(out) is not np.ndarray and type(out) is not tuple and not hasattr(out, "get"):
+        out = np.asarray(out)  # NumPy gives scalars for results without dimensions
+    return out, None, None
+
+
+def _explain(op: Op, arrays: list, attrs: Attrs, error: Exception) -> Exception:
+    if isinstance(error, (ShapeError, GraphError, DTypeError)):
+        return error
+    names = op.inputs if not op.variadic else [f"input {i}" for i in range(len(arrays))]
+    got = ", ".join(f"{n}: {a.shape}" for n, a in zip(names, arrays, strict=False))
+    return ShapeError(f"{op.name}: the inputs do not fit each other.\n  Expected: {error}\n  Got: {got}; {attrs}")
+
+
+def _adapt(op: Op, inputs: tuple) -> tuple[Tensor, ...]:
+    # Python and NumPy scalars take the tensors' number type; arrays keep their own.
+    if not inputs:
+        raise ShapeError(f"{op.name}: expected at least one tensor, got none")
+    dtypes = [t.dtype for t in inputs if isinstance(t, (Tensor, np.ndarray)) and t.dtype.kind in "fc" and _sized(t)]
+    return tuple(t if isinstance(t, Tensor) else _to_tensor(op, t, dtypes) for t in inputs)
+
+
+def _sized(value: Any) -> bool:
+    return isinstance(value, Tensor) or value.ndim > 0
+
+
+def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return Tensor.wrap(value)
+    if value is None or isinstance(value, (str, bytes)):
+        raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {value!r}")
+    array = np.asarray(value)
+    if array.dtype.kind in "fiu" and dtypes:
+        array = array.astype(dtypes[0])
+    elif array.dtype == np.float64:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiubc":
+        raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {type(value).__name__}")
+    return Tensor.wrap(array)
+
+
+def _check_dtypes(op: Op, arrays: list) -> None:
+    floats = {a.dtype for a in arrays if a.dtype.kind == "f"}
+    if any(a.dtype.kind == "c" for a in arrays):
+        return  # the complex step of the gradient check
+    if len(floats) > 1:
+        kinds = " and ".join(sorted(str(d) for d in floats))
+        raise DTypeError(
+            f"{op.name}: number types are not mixed silently.\n  Expected: one of float32, float64\n"
+            f"  Got: {kinds}; convert one with .to('float32') or .to('float64')"
+        )
+    if floats and any(a.dtype.kind in "iu" for i, a in enumerate(arrays) if i not in op.indices):
+        raise DTypeError(
+            f"{op.name}: integers are indices.\n  Expected: float tensors\n"
+            f"  Got: {', '.join(str(a.dtype) for a in arrays)}; convert with .to('float32')"
+        )
+
+
+def _check_finite(op: Op, out: Any, arrays: list) -> None:
+    for a in out if isinstance(out, tuple) else (out,):
+        if a.dtype.kind == "f" and not np.isfinite(a).all():
+            state = "finite" if all(np.isfinite(x).all() for x in arrays if x.dtype.kind == "f") else "not finite"
+            bad = "NaN" if np.isnan(a).any() else "Inf"
+            raise AnomalyError(f"{op.name} made the first {bad} at {line_text(caller())}; its inputs were {state}")
+
+
+def replay(node: Node, inputs: Sequence[Tensor]) -> Any:
+    """Execute a recorded operation again on other inputs."""
+    return apply(node.op, tuple(inputs), node.attrs)

@@ -1,0 +1,35 @@
+"""Where in the caller's code an operation was asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import CodeType
+
+_HOUSE = str(Path(__file__).resolve().parents[1])
+_LESSONS = str(Path(_HOUSE) / "lessons")
+_inside: dict[CodeType, bool] = {}
+
+
+def caller() -> tuple[CodeType, int]:
+    """The code and instruction of the innermost frame outside tinyslm (lessons count as outside)."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        code = frame.f_code
+        inside = _inside.get(code)
+        if inside is None:
+            name = code.co_filename
+            inside = _inside[code] = name.startswith(_HOUSE) and not name.startswith(_LESSONS)
+        if not inside:
+            break
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def line_text(where: tuple[CodeType, int]) -> str:
+    code, instruction = where
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= instruction < end and number is not None:
+            line = number
+    return f"{Path(code.co_filename).name}:{line}"

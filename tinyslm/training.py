@@ -1,0 +1,315 @@
+"""The training loop: steps, validation, early stopping, logging, and checkpoints from which it goes on bit for bit.
+
+The loop knows nothing of text. It is given a function that computes the loss of some rows, and one that validates; the
+recipes bring both. A checkpoint holds everything that decides the next step: weights, optimizer, random generators,
+the position in the data, the running averages. So a run that was killed and resumed ends with the same weights, bit
+for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoint import load_state, save_state
+from .data import Batches
+from .errors import CheckpointError, OptionError, TinyslmError
+from .files import write_text
+from .nn import Module
+from .optim import LRScheduler, Optimizer, clip_grad_norm_
+from .tensor import Tensor
+
+Rows = np.ndarray
+Metrics = dict[str, float]
+LOGS = ("log.jsonl", "log.csv")
+
+
+class TrainingError(TinyslmError, RuntimeError):
+    """Training that cannot go on, such as a loss that is not a number."""
+
+
+@dataclass
+class Progress:
+    """What a listener is told after each step."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+@dataclass
+class Result:
+    """What a run gave: one record per epoch, the best epoch (counted from 1), and whether it was interrupted."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    interrupted: bool = False
+    stopped_early: bool = False
+
+
+@dataclass
+class Sums:
+    """Running sums of an epoch, so that its averages survive a resume."""
+
+    loss: float = 0.0
+    hits: float = 0.0
+    rows: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float, hits: float, rows: int, tokens: int) -> None:
+        """Count one batch; `loss` is its mean."""
+        self.loss += loss * rows
+        self.hits += hits
+        self.rows += rows
+        self.tokens += tokens
+
+    def averages(self) -> Metrics:
+        """Mean loss and accuracy so far."""
+        n = max(self.rows, 1)
+        return {"loss": self.loss / n, "accuracy": self.hits / n}
+
+
+@dataclass
+class Trainer:
+    """Trains a model; see the module's docstring.
+
+    Args:
+        model: what is trained.
+        optimizer: over the model's parameters.
+        batches: the rows of the training data.
+        step: rows -> (mean loss as a tensor, number of hits, number of tokens).
+        epochs: how many passes over the data.
+        validate: () -> {"loss": ..., "accuracy": ...} on data not trained on, or None.
+        scheduler: changes the learning rate after each step, or None.
+        clip_norm: largest norm of the whole gradient, or None.
+        patience: stop when this many epochs brought no better validation accuracy; 0 never stops early.
+        generators: random generators whose states belong to a checkpoint (dropout), by name.
+        folder: where checkpoints and the log go; None keeps nothing.
+        save_seconds: time between checkpoints inside an epoch; one is written after every epoch anyway.
+        listener: called with a `Progress` after each step.
+        epoch_listener: called with the record of each finished epoch.
+    """
+
+    model: Module
+    optimizer: Optimizer
+    batches: Batches
+    step: Callable[[Rows], tuple[Tensor, float, int]]
+    epochs: int
+    validate: Callable[[], Metrics] | None = None
+    scheduler: LRScheduler | None = None
+    clip_norm: float | None = None
+    patience: int = 0
+    generators: Mapping[str, np.random.Generator] = field(default_factory=dict)
+    folder: Path | None = None
+    save_seconds: float = 30.0
+    listener: Callable[[Progress], None] | None = None
+    epoch_listener: Callable[[dict[str, float]], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise OptionError(f"epochs: expected at least 1, got {self.epochs}")
+        self.history: list[dict[str, float]] = []
+        self.sums = Sums()
+        self.best: dict[str, np.ndarray] = {}
+        self.best_epoch = 0
+        self.stop_requested = False
+        self._saved_at = time.monotonic()
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> Result:
+        """Train to the end, or until Ctrl-C or early stopping; the model ends with its best epoch's weights."""
+        early = False
+        with self._interruptible():
+            while self.batches.epoch < self.epochs and not self.stop_requested and not early:
+                if self._run_epoch():
+                    self._finish_epoch()
+                    early = self._no_progress()
+        interrupted = self.stop_requested and self.batches.epoch < self.epochs and not early
+        self.save()
+        if not interrupted and self.best:
+            self.model.load_state_dict(self.best)
+        return Result(self.history, self.best_epoch, interrupted, early)
+
+    def _run_epoch(self) -> bool:
+        """Run what is left of an epoch; False when it was interrupted."""
+        self.model.train()
+        for rows in self.batches:
+            start = time.perf_counter()
+            self._one_step(rows)
+            self.sums.seconds += time.perf_counter() - start
+            self._tell()
+            if self.stop_requested and self.batches.index < len(self.batches):
+                return False
+            if time.monotonic() - self._saved_at > self.save_seconds and self.batches.index < len(self.batches):
+                self.save()
+        return True
+
+    def _one_step(self, rows: Rows) -> None:
+        loss, hits, tokens = self.step(rows)
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss became {value} in epoch {self.batches.epoch + 1}, step {self.batches.index}.\n"
+                "  Expected: a finite number; try a smaller --lr, or --clip 1. ts.detect_anomaly() names the place"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        self.sums.add(value, hits, len(rows), tokens)
+
+    def _finish_epoch(self) -> None:
+        record: dict[str, float] = {"epoch": self.batches.epoch}
+        record |= {f"train_{k}": v for k, v in self.sums.averages().items()}
+        if self.validate is not None:
+            self.model.eval()
+            record |= {f"valid_{k}": v for k, v in self.validate().items()}
+        record["seconds"] = round(self.sums.seconds, 3)
+        record["tokens_per_second"] = round(self.sums.tokens / max(self.sums.seconds, 1e-9))
+        self.history.append(record)
+        self._keep_best(record)
+        self.sums = Sums()
+        self._write_log()
+        self.save()
+        if self.epoch_listener is not None:
+            self.epoch_listener(record)
+
+    def _keep_best(self, record: dict[str, float]) -> None:
+        # Without a validation part the last epoch counts.
+        if self.validate is None or not self.best or _score(record) > _score(self.history[self.best_epoch - 1]):
+            self.best_epoch = len(self.history)
+            self.best = {k: np.array(v) for k, v in self.model.state_dict().items()}
+
+    def _no_progress(self) -> bool:
+        return bool(self.patience) and len(self.history) - self.best_epoch >= self.patience
+
+    def _tell(self) -> None:
+        if self.listener is None:
+            return
+        done = self.batches.index / len(self.batches)
+        pace = self.sums.seconds / done
+        left = pace * (1 - done) + pace * (self.epochs - self.batches.epoch - 1)
+        speed = self.sums.tokens / max(self.sums.seconds, 1e-9)
+        mean = self.sums.averages()
+        self.listener(
+            Progress(
+                self.batches.epoch + 1,
+                self.epochs,
+                self.batches.index,
+                len(self.batches),
+                mean["loss"],
+                mean["accuracy"],
+                speed,
+                left,
+            )
+        )
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C finishes the step in hand, so that what is saved is whole; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def request(number: int, frame: object) -> None:
+            if self.stop_requested:
+                raise KeyboardInterrupt
+            self.stop_requested = True
+
+        before = signal.signal(signal.SIGINT, request)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a folder."""
+        self._saved_at = time.monotonic()
+        if self.folder is None:
+            return
+        arrays = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        arrays |= {f"optimizer/{k}": v for k, v in self.optimizer.state_arrays().items()}
+        arrays |= {f"best/{k}": v for k, v in self.best.items()}
+        save_state(self.folder, arrays, self._plain_state())
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint; False if there is none."""
+        found = load_state(self.folder) if self.folder is not None else None
+        if found is None:
+            return False
+        arrays, state = found
+        try:
+            self._restore(arrays, state)
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"The checkpoint in {self.folder} lacks {error}; start anew without --resume"
+            ) from None
+        return True
+
+    def _plain_state(self) -> dict[str, Any]:
+        return {
+            "batches": self.batches.state_dict(),
+            "optimizer": self.optimizer.state_json(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "generators": {name: g.bit_generator.state for name, g in self.generators.items()},
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "sums": vars(self.sums),
+        }
+
+    def _restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        self.model.load_state_dict(_under("model/", arrays))
+        self.optimizer.load_state(_under("optimizer/", arrays), state["optimizer"])
+        self.best = _under("best/", arrays)
+        self.batches.load_state_dict(state["batches"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        for name, generator in self.generators.items():
+            generator.bit_generator.state = state["generators"][name]
+        self.history, self.best_epoch, self.sums = state["history"], state["best_epoch"], Sums(**state["sums"])
+
+    def _write_log(self) -> None:
+        if self.folder is None:
+            return
+        write_text(self.folder / LOGS[0], "".join(json.dumps(r) + "\n" for r in self.history))
+        names = list(self.history[0])
+        rows = [",".join(names), *(",".join(f"{r.get(n, '')}" for n in names) for r in self.history)]
+        write_text(self.folder / LOGS[1], "\n".join(rows) + "\n")
+
+
+def _score(record: dict[str, float]) -> tuple[float, float]:
+    return record.get("valid_accuracy", 0.0), -record.get("valid_loss", 0.0)
+
+
+def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def forget(folder: Path) -> None:
+    """Remove a run's model, checkpoints, logs and reports from `folder`, and nothing else that lies there."""
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    for name in (*LOGS, "model.safetensors", "config.json", "training.json", "test_report.json"):
+        (folder / name).unlink(missing_ok=True)
