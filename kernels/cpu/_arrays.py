@@ -1,0 +1,21 @@
+"""Bring arrays into the one form the kernels are compiled for: C order, aligned, writable."""
+
+import math
+
+import numpy as np
+
+
+def ready(a: np.ndarray) -> np.ndarray:
+    """`a` itself where the kernels can take it as it is, else a copy."""
+    return a if a.flags.carray else np.require(a, requirements=["C", "A", "W"])
+
+
+def as_rows(a: np.ndarray) -> np.ndarray:
+    """(..., D) as a matrix (rows, D); also for sizes of 0, where reshape(-1, D) is ambiguous."""
+    return ready(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
+def check_indices(name: str, values: np.ndarray, size: int) -> None:
+    """Refuse indices outside 0 .. size - 1: a kernel would read memory that isn't its own."""
+    if values.size and (values.min() < 0 or values.max() >= size):
+        raise IndexError(f"Expected {name} in 0 .. {size - 1}. Got values from {values.min()} to {values.max()}.")

@@ -1,0 +1,144 @@
+"""exp, tanh, the logistic function and the tail of the normal distribution, written so that loops over them vectorise.
+
+The C library works on one number at a time. The float32 versions below have no branches and call nothing, so the
+compiler can work on 8 or 16 numbers at once; their relative error stays below 1e-6. float64 goes to the C library.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from ._jit import OPTIONS, inline
+
+F, I = np.float32, np.int32
+LOG2_E = F(1.4426950408889634)
+# log 2 in two parts: a multiple of the first, which has few digits, is exact.
+LOG_2_HIGH, LOG_2_LOW = F(0.693359375), F(-2.12194440054690583e-4)
+# Adding and taking away 1.5 * 2^23 rounds to a whole number, which then lies in the last bits of the sum.
+ROUND = F(12582912.0)
+LOWEST = F(-87.3)  # below, exp is treated as 0: the tiny numbers that would follow are slow to compute with
+LEAST = I(-0x7F800001)  # the key of -inf in _max32
+SQRT_HALF = math.sqrt(0.5)
+
+
+@inline
+def log_probability(x, top, log_total):
+    """(x - top) - log_total in this order: x - (top + log_total), as a kernel might reorder it, loses digits."""
+    return (x - top) - log_total
+
+
+@inline
+def _power_parts(x):
+    """With x = k log 2 + r, k whole, |r| <= log(2) / 2: the pair s = 2^k and p = e^r - 1, so that e^x = s + s p."""
+    shifted = F(x * LOG2_E + ROUND)
+    k = shifted - ROUND
+    r = x - k * LOG_2_HIGH - k * LOG_2_LOW
+    two_to_k = I((shifted.view(I) << I(23)) + I(0x3F800000)).view(F)  # k goes into the exponent bits of a float
+    p = F(1 / 5040)
+    p = p * r + F(1 / 720)
+    p = p * r + F(1 / 120)
+    p = p * r + F(1 / 24)
+    p = p * r + F(1 / 6)
+    p = p * r + F(1 / 2)
+    return two_to_k, p * r * r + r
+
+
+@inline
+def _exp32(x):
+    scale, rest = _power_parts(x)
+    return F(0) if x < LOWEST else scale * rest + scale
+
+
+@inline
+def _tanh32(x):
+    """With m = e^(-2|x|) - 1, tanh |x| = -m / (m + 2); m keeps all its digits near x = 0."""
+    y = F(-2) * abs(x)
+    scale, rest = _power_parts(LOWEST if y < LOWEST else y)
+    m = scale * rest + (scale - F(1))
+    t = m / (m + F(2))
+    return -t if x >= F(0) else t
+
+
+@inline
+def _sigmoid32(x):
+    e = _exp32(-abs(x))
+    s = F(1) / (F(1) + e)
+    return s if x >= F(0) else e * s
+
+
+@inline
+def _normal_tail32(a, e):
+    """The product of e and a polynomial in t = 1 / (1 + 0.3 a), fitted for a from 0 to 14.5 (relative error 6e-8)."""
+    t = F(1) / (F(1) + F(0.3) * a)
+    p = F(0.03840868556)
+    p = p * t + F(-0.1693126172)
+    p = p * t + F(0.2289602253)
+    p = p * t + F(-0.07684697611)
+    p = p * t + F(0.1427688434)
+    p = p * t + F(0.09458491184)
+    p = p * t + F(0.1219453782)
+    p = p * t + F(0.1194842065)
+    p = p * t + F(7.371679631e-6)
+    return e * p
+
+
+@inline
+def _max32(row):
+    """The largest entry. Seen as whole numbers, with the lower bits of negatives flipped, floats keep their order."""
+    top = LEAST
+    for j in range(row.size):
+        bits = F(row[j]).view(I)
+        key = bits ^ ((bits >> I(31)) & I(0x7FFFFFFF))
+        top = key if key > top else top
+    return I(top ^ ((top >> I(31)) & I(0x7FFFFFFF))).view(F)
+
+
+# What kernels call. The bodies are the float64 versions; `overload` tells numba which one serves which type.
+
+
+def exp(x):
+    """e^x for x <= 88; exactly 0 below -87.3 in float32."""
+    return math.exp(x)
+
+
+def tanh(x):
+    """(e^x - e^-x) / (e^x + e^-x)."""
+    return math.tanh(x)
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x), without overflow on either side."""
+    e = math.exp(-abs(x))
+    return 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
+
+
+def normal_tail(a, e):
+    """The probability that a standard normal variable exceeds a >= 0; the caller has e = exp(-a^2 / 2) anyway."""
+    return 0.5 * math.erfc(a * SQRT_HALF)
+
+
+def row_max(row):
+    """The largest entry of a vector, -inf if it is empty."""
+    top = -np.inf
+    for j in range(row.size):
+        top = row[j] if row[j] > top else top
+    return top
+
+
+def _serve(function: Callable, single: Callable) -> None:
+    options: Any = {"fastmath": {"contract"}, **OPTIONS}
+
+    @overload(function, jit_options=options, strict=False)
+    def choose(x, *rest):
+        return getattr(single, "py_func", single) if getattr(x, "dtype", x) == types.float32 else function
+
+
+_serve(exp, _exp32)
+_serve(tanh, _tanh32)
+_serve(sigmoid, _sigmoid32)
+_serve(normal_tail, _normal_tail32)
+_serve(row_max, _max32)

@@ -1,0 +1,89 @@
+"""One thin wrapper that spreads a loop over threads.
+
+The kernels themselves are serial, which keeps compiling short. They release Python's lock while they run, so plain
+threads run them side by side. A piece of the range never depends on how many pieces there are, and kernels that add
+up across pieces do so over fixed blocks (`blocks`), so the result has the same bits for every number of threads.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+WORK_PER_THREAD = 1 << 17  # element operations; below this a thread costs more than it brings
+BLOCKS = 16  # partial sums of a reduction across rows
+
+_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """How many threads the kernels use: `set_num_threads`, else TINYSLM_NUM_THREADS, else the cores, at most 8."""
+    if _threads is not None:
+        return _threads
+    chosen = os.environ.get("TINYSLM_NUM_THREADS", "")
+    return max(1, int(chosen)) if chosen.isdigit() else min(_cores(), 8)
+
+
+def set_num_threads(n: int) -> None:
+    """Use n threads from now on. The matrix products of NumPy keep their own setting (OPENBLAS_NUM_THREADS etc.)."""
+    global _threads
+    if n < 1:
+        raise ValueError(f"Expected n >= 1 threads. Got {n}.")
+    _threads = int(n)
+    _drop_pool()
+
+
+def split(task: Callable[[int, int], object], size: int, work: int, grain: int = 1) -> None:
+    """Call `task(start, stop)` on pieces that cover range(size), in threads if `work` element operations pay for it.
+
+    Pieces begin at multiples of `grain`.
+    """
+    pieces = min(get_num_threads(), work // WORK_PER_THREAD, -(-size // grain))
+    if pieces <= 1:
+        task(0, size)
+        return
+    cuts = [min(size, -(-size * i // (pieces * grain)) * grain) for i in range(pieces + 1)]
+    first, *rest = itertools.pairwise(cuts)
+    waiting = [_get_pool().submit(task, *piece) for piece in rest]
+    try:
+        task(*first)
+    finally:
+        for job in waiting:
+            job.result()
+
+
+def blocks(rows: int) -> tuple[int, int]:
+    """(rows in a block, number of blocks) for sums across rows; it depends on nothing but the number of rows."""
+    size = max(1, -(-rows // BLOCKS))
+    return size, -(-rows // size)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _get_pool() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(get_num_threads() - 1, thread_name_prefix="tinyslm")
+    return _pool
+
+
+def _drop_pool() -> None:
+    global _pool
+    if _pool is not None:
+        _pool.shutdown(wait=False)
+    _pool = None
+
+
+def _after_fork() -> None:
+    # The threads did not come along into the child: waiting for them would never end.
+    global _threads, _pool
+    _threads, _pool = 1, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,125 @@
+"""Attention against NumPy and torch."""
+
+import numpy as np
+import pytest
+from cpu_helpers import DTYPES, check_pair, close, numbers
+from tinyslm.kernels.cpu.attention import attention_backward, attention_forward
+
+PAIR = (attention_forward, attention_backward)
+SIZES = [
+    ((2, 3), 5, 7, 4, 6),
+    ((), 6, 6, 3, 3),
+    ((1,), 1, 1, 1, 1),
+    ((2,), 7, 4, 2, 5),
+    ((0, 2), 3, 3, 2, 2),
+    ((2,), 0, 3, 2, 2),
+    ((2,), 3, 0, 2, 2),
+]
+
+
+def inputs(lead, t, s, d, dv, dtype):
+    shapes = ((*lead, t, d), (*lead, s, d), (*lead, s, dv))
+    return tuple(numbers(i, *shape, dtype=dtype) for i, shape in enumerate(shapes))
+
+
+def allowed(t, s, causal, mask=None):
+    """(T, S) or wider: True where a query may look."""
+    seen = np.arange(s) <= np.arange(t)[:, None] + (s - t) if causal else np.ones((t, s), bool)
+    return seen if mask is None else seen & mask
+
+
+def reference(q, k, v, seen, added=0.0, scale=None):
+    q, k, v = (a.astype(np.float64) for a in (q, k, v))
+    scores = q @ np.swapaxes(k, -1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale) + added
+    scores = np.where(seen, scores, -np.inf)
+    top = scores.max(axis=-1, keepdims=True, initial=-1e300)
+    e = np.exp(scores - top)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total == 0, 1, total) @ v
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("causal", [False, True])
+def test_forward(causal, dtype):
+    for lead, t, s, d, dv in SIZES:
+        q, k, v = inputs(lead, t, s, d, dv, dtype)
+        for scale in (None, 0.3):
+            out, _ = attention_forward(q, k, v, causal=causal, scale=scale)
+            assert out.dtype == q.dtype
+            close(out, reference(q, k, v, allowed(t, s, causal), scale=scale))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(5, 7), (7,), (1, 7), (5, 1), (3, 5, 7), (2, 1, 1, 7), (2, 3, 5, 7)])
+def test_masks_broadcast(shape, dtype):
+    q, k, v = inputs((2, 3), 5, 7, 4, 6, dtype)
+    mask = np.random.default_rng(3).random(shape) < 0.6
+    for causal in (False, True):
+        seen = allowed(5, 7, causal, mask)
+        close(attention_forward(q, k, v, mask, causal=causal)[0], reference(q, k, v, seen))
+        bias = numbers(4, *shape, dtype=dtype)
+        want = reference(q, k, v, allowed(5, 7, causal), bias.astype(np.float64))
+        close(attention_forward(q, k, v, bias, causal=causal)[0], want)
+
+
+def test_a_query_without_keys_gives_zeros():
+    q, k, v = inputs((2,), 4, 5, 3, 3, "float32")
+    mask = np.ones((4, 5), bool)
+    mask[1] = False
+    for blocked in (mask, np.where(mask, 0, -np.inf).astype(np.float32)):
+        out, saved = attention_forward(q, k, v, blocked)
+        assert not out[:, 1].any() and np.isfinite(out).all()
+        dq, dk, dv = attention_backward(np.ones_like(out), out, saved, (q, k, v), (True,) * 3, mask=blocked)
+        assert not dq[:, 1].any()
+        assert all(np.isfinite(a).all() for a in (dq, dk, dv))
+
+
+def torch_attention(torch, q, k, v, mask, causal, scale):
+    scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    seen = torch.from_numpy(allowed(q.shape[-2], k.shape[-2], causal))
+    if mask is not None:
+        seen, scores = (seen & mask, scores) if mask.dtype == torch.bool else (seen, scores + mask)
+    p = torch.where(seen, scores, torch.tensor(-1e300, dtype=scores.dtype)).softmax(-1)
+    return torch.where(seen, p, torch.zeros(())) @ v
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("causal", [False, True])
+def test_gradients(causal, dtype):
+    torch = pytest.importorskip("torch")
+    for lead, t, s, d, dv in SIZES:
+        mask = np.random.default_rng(5).random((t, s)) < 0.7
+        for m, scale in ((None, None), (mask, 0.3)):
+            on = None if m is None else torch.from_numpy(m)
+
+            def function(q, k, v, on=on, scale=scale):
+                return torch_attention(torch, q, k, v, on, causal, scale)
+
+            check_pair(PAIR, function, inputs(lead, t, s, d, dv, dtype), mask=m, causal=causal, scale=scale)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [(5, 7), (7,), (1, 7), (3, 5, 7), (2, 1, 1, 7), (2, 3, 5, 7)])
+def test_gradient_of_an_added_mask(shape):
+    torch = pytest.importorskip("torch")
+    arrays = (*inputs((2, 3), 5, 7, 4, 6, "float64"), numbers(6, *shape))
+    check_pair(PAIR, lambda q, k, v, m: torch_attention(torch, q, k, v, m, True, None), arrays, causal=True)
+
+
+def test_many_heads_in_several_chunks():
+    q, k, v = inputs((5, 2), 200, 200, 8, 8, "float32")
+    out, saved = attention_forward(q, k, v, causal=True)
+    close(out, reference(q, k, v, allowed(200, 200, True)))
+    found = attention_backward(out, out, saved, (q, k, v), (True,) * 3, causal=True)
+    for one in (0, 9):  # each head stands for itself
+        a, b, c = (x.reshape(10, 200, 8)[one] for x in (q, k, v))
+        o, s = attention_forward(a, b, c, causal=True)
+        alone = attention_backward(o, o, s, (a, b, c), (True,) * 3, causal=True)
+        for x, y in zip(found, alone, strict=True):
+            close(x.reshape(10, 200, 8)[one], y)
+
+
+def test_large_scores():
+    q, k, v = (a * 300 for a in inputs((2,), 5, 5, 4, 4, "float32"))
+    close(attention_forward(q, k, v)[0], reference(q, k, v, allowed(5, 5, False)))

@@ -1,0 +1,141 @@
+"""Threads, fork, the cache of compiled kernels, and what importing costs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cpu_helpers import numbers
+from tinyslm.kernels.cpu import _parallel, attention, elementwise, index, loss, norm, optim, recurrent, softmax
+from tinyslm.kernels.cpu._jit import source_hash
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def threads():
+    before = _parallel.get_num_threads()
+    yield _parallel.set_num_threads
+    _parallel.set_num_threads(before)
+
+
+def everything():
+    """Outputs and gradients of every family, large enough for threads."""
+    x, w, b, g = (numbers(i, *s, dtype="float32") for i, s in enumerate([(700, 512), (512,), (512,), (700, 512)]))
+    t = np.random.default_rng(0).integers(0, 512, 700)
+    q = numbers(9, 6, 200, 16, dtype="float32")
+    results = []
+
+    def run(pair, arrays, cotangent, **attributes):
+        out, saved = pair[0](*arrays, **attributes)
+        cotangent = out if cotangent is None else cotangent
+        results.extend(
+            [out, *pair[1](cotangent, out, saved, arrays, tuple(a.dtype.kind == "f" for a in arrays), **attributes)]
+        )
+
+    run((softmax.softmax_forward, softmax.softmax_backward), (x,), g)
+    run((loss.cross_entropy_forward, loss.cross_entropy_backward), (x, t), None)
+    run((norm.layer_norm_forward, norm.layer_norm_backward), (x, w, b), g)
+    run((elementwise.gelu_forward, elementwise.gelu_backward), (x,), g)
+    run((elementwise.dropout_forward, elementwise.dropout_backward), (x,), g, p=0.3, seed=5)
+    run((index.embedding_forward, index.embedding_backward), (t, x), g)
+    run((attention.attention_forward, attention.attention_backward), (q, q, q), q, causal=True)
+    p, m, v = x.copy(), np.zeros_like(x), np.zeros_like(x)
+    optim.adam(p, g, m, v, 0.1, 0.9, 0.99, 1e-8, 0.0, 1, True, 1.0)
+    return [r for r in (*results, p, m, v) if r is not None]
+
+
+def test_the_number_of_threads_changes_no_bit(threads):
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        found.append(everything())
+    for one, two, three in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize(("size", "grain"), [(0, 1), (1, 1), (7, 1), (5000, 1024), (1024, 1024), (1025, 1024)])
+def test_pieces_cover_the_range(threads, n, size, grain):
+    threads(n)
+    pieces = []
+    _parallel.split(lambda a, b: pieces.append((a, b)), size, 1 << 30, grain)
+    pieces.sort()
+    assert [a for a, _ in pieces] == [0, *(b for _, b in pieces[:-1])] and pieces[-1][1] == size
+    assert all(a % grain == 0 for a, _ in pieces)
+
+
+def test_little_work_stays_in_the_calling_thread_and_errors_come_back(threads):
+    threads(2)
+    pieces = []
+    _parallel.split(lambda a, b: pieces.append((a, b)), 100, 100)
+    assert pieces == [(0, 100)]
+    with pytest.raises(ZeroDivisionError):
+        _parallel.split(lambda a, b: 1 // (a * 0), 100, 1 << 30)
+    with pytest.raises(ValueError, match="n >= 1"):
+        threads(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_runs_on_serially(threads):
+    threads(2)
+    x = numbers(0, 700, 512, dtype="float32")
+    want, _ = softmax.softmax_forward(x)  # the pool has started
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(softmax.softmax_forward(x)[0], want) and _parallel.get_num_threads() == 1
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert _parallel.get_num_threads() == 2
+
+
+def run_python(code, **environment):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+
+
+KERNEL = "import numpy as np; from tinyslm.kernels.cpu.index import embedding_forward as e; "
+CALL = "e(np.array([1]), np.ones((2, 2), np.float32)); "
+LINE = "tinyslm: compiling kernel gather (first use; kept for later runs)"
+
+
+def test_cache_folder_announcement_and_laziness(tmp_path):
+    folder = tmp_path / "numba" / source_hash(ROOT / "kernels" / "cpu")
+    imported = run_python(KERNEL + "import numba; print(repr(numba.config.CACHE_DIR))", TINYSLM_CACHE=str(tmp_path))
+    assert imported.stderr == "" and imported.stdout.strip() == "''"  # nothing compiled, numba's own setting as it was
+    assert not list(folder.rglob("*.nbc"))
+    first = run_python(KERNEL + CALL + CALL, TINYSLM_CACHE=str(tmp_path))
+    assert first.stderr.splitlines() == [LINE]
+    assert list(folder.rglob("*gather*.nbc"))
+    again = run_python(KERNEL + CALL, TINYSLM_CACHE=str(tmp_path))
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder", encoding="utf-8")
+    code = KERNEL + CALL + "from tinyslm.kernels.cpu._jit import cache_folder; print(cache_folder())"
+    found = run_python(code, TINYSLM_CACHE=str(blocked))
+    assert found.returncode == 0 and found.stderr.splitlines() == [LINE]
+    assert not Path(found.stdout.strip()).exists()  # the temporary folder is gone at exit
+
+
+def test_the_hash_sees_every_source(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n", encoding="utf-8")
+    one = source_hash(tmp_path)
+    (tmp_path / "_callee.py").write_text("y = 1\n", encoding="utf-8")
+    two = source_hash(tmp_path)
+    (tmp_path / "_callee.py").write_text("y = 2\n", encoding="utf-8")
+    assert len({one, two, source_hash(tmp_path)}) == 3
+
+
+def test_recurrent_kernels_run_in_a_thread_of_their_own():
+    arrays = tuple(numbers(i, *s) for i, s in enumerate([(2, 3, 4), (2, 5), (5, 4), (5, 5), (5,)]))
+    out, _ = recurrent.rnn_forward(*arrays)
+    with _parallel.ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(recurrent.rnn_forward, *arrays) for _ in range(4)]:
+            np.testing.assert_array_equal(future.result()[0][0], out[0])

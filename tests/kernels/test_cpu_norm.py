@@ -1,0 +1,50 @@
+"""Layer norm and RMS norm against NumPy and torch."""
+
+import numpy as np
+import pytest
+from cpu_helpers import DTYPES, check_pair, close, numbers
+from tinyslm.kernels.cpu import norm
+
+SHAPES = [(40, 33), (2, 3, 8), (5,), (4, 1), (1, 1), (0, 4)]
+
+
+def layer_norm(x, w, b, eps):
+    x = x.astype(np.float64)
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * w + b
+
+
+def rms_norm(x, w, eps):
+    x = x.astype(np.float64)
+    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + eps) * w
+
+
+def example(shape, dtype):
+    return (numbers(1, *shape, dtype=dtype) + 3, numbers(2, shape[-1], dtype=dtype), numbers(3, shape[-1], dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward(shape, dtype):
+    x, w, b = example(shape, dtype)
+    close(norm.layer_norm_forward(x, w, b, eps=1e-3)[0], layer_norm(x, w, b, 1e-3))
+    close(norm.rms_norm_forward(x, w, eps=1e-3)[0], rms_norm(x, w, 1e-3))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients(shape, dtype):
+    F = pytest.importorskip("torch").nn.functional
+    x, w, b = example(shape, dtype)
+    pair = (norm.layer_norm_forward, norm.layer_norm_backward)
+    check_pair(pair, lambda *a: F.layer_norm(a[0], shape[-1:], a[1], a[2], 1e-3), (x, w, b), eps=1e-3)
+    pair = (norm.rms_norm_forward, norm.rms_norm_backward)
+    check_pair(pair, lambda *a: F.rms_norm(a[0], shape[-1:], a[1], 1e-3), (x, w), eps=1e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_constant_rows(dtype):
+    x, w, b = np.full((3, 7), 1e3, dtype), np.ones(7, dtype), np.zeros(7, dtype)
+    close(norm.layer_norm_forward(x, w, b)[0], np.zeros((3, 7)))
+    assert not norm.rms_norm_forward(np.zeros((2, 7), dtype), w)[0].any()

@@ -1,0 +1,141 @@
+"""RNN, LSTM and GRU against step-by-step NumPy and torch."""
+
+import numpy as np
+import pytest
+from cpu_helpers import DTYPES, as_tuple, check_pair, close, numbers
+from tinyslm.kernels.cpu import recurrent
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+PAIRS = {name: (getattr(recurrent, f"{name}_forward"), getattr(recurrent, f"{name}_backward")) for name in GATES}
+SIZES = [(3, 5, 4, 6), (1, 1, 1, 1), (2, 0, 3, 4), (0, 3, 2, 2), (2, 7, 5, 17)]  # B, T, D, H
+
+
+def inputs(name, sizes, dtype):
+    (b, t, d, h), n = sizes, GATES[name]
+    states, inner = [(b, h)] * (2 if name == "lstm" else 1), [(h,)] * (name == "gru")
+    shapes = [(b, t, d), *states, (n * h, d), (n * h, h), (n * h,), *inner]
+    # Weights of a usual size: with larger ones the sequence is chaotic and multiplies every rounding error.
+    return tuple(numbers(i, *shape, dtype=dtype, scale=0.5) for i, shape in enumerate(shapes))
+
+
+def make_mask(sizes):
+    return np.random.default_rng(9).random(sizes[:2]) < 0.6
+
+
+def steps(xp, name, arrays, mask=None, reverse=False):
+    """The formulas, one step at a time, for NumPy or torch arrays."""
+    x, h, *rest = arrays
+    c = rest.pop(0) if name == "lstm" else None
+    w, u, b = rest[:3]
+
+    def sigmoid(a):
+        return 1 / (1 + xp.exp(-a))
+
+    y = [xp.zeros_like(h)] * x.shape[1]
+    for t in range(x.shape[1])[:: -1 if reverse else 1]:
+        a, r = x[:, t] @ w.T + b, h @ u.T
+        n, k = h.shape[1], c
+        if name == "rnn":
+            new = xp.tanh(a + r)
+        elif name == "lstm":
+            i, f, g, o = (v[:, j * n : j * n + n] for v in [a + r] for j in range(4))
+            k = sigmoid(f) * c + sigmoid(i) * xp.tanh(g)
+            new = sigmoid(o) * xp.tanh(k)
+        else:
+            reset, keep = sigmoid(a[:, :n] + r[:, :n]), sigmoid(a[:, n : 2 * n] + r[:, n : 2 * n])
+            new = xp.tanh(a[:, 2 * n :] + reset * (r[:, 2 * n :] + rest[3]))
+            new = (1 - keep) * new + keep * h
+        on = None if mask is None else mask[:, t, None]
+        y[t] = new if on is None else xp.where(on, new, xp.zeros_like(new))
+        h = new if on is None else xp.where(on, new, h)
+        c = k if on is None or c is None else xp.where(on, k, c)
+    stack = xp.stack(y, 1) if y else x[:, :, :1] + h[:, None, :]  # without a step: an empty (B, 0, H)
+    return (stack, h) if c is None else (stack, h, c)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", GATES)
+def test_forward(name, masked, reverse, dtype):
+    for sizes in SIZES:
+        arrays = inputs(name, sizes, dtype)
+        mask = make_mask(sizes) if masked else None
+        out, _ = PAIRS[name][0](*arrays, mask=mask, reverse=reverse)
+        want = steps(np, name, [a.astype(np.float64) for a in arrays], mask, reverse)
+        for got, value in zip(out, want, strict=True):
+            assert got.dtype == arrays[0].dtype
+            close(got, value)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", GATES)
+def test_gradients(name, masked, reverse, dtype):
+    torch = pytest.importorskip("torch")
+    for sizes in SIZES:
+        mask = make_mask(sizes) if masked else None
+        on = None if mask is None else torch.from_numpy(mask)
+
+        def function(*tensors, on=on):
+            # Adding 0 makes every output depend on the inputs, also when there is no step.
+            return tuple(v + 0 * tensors[1].sum() for v in steps(torch, name, tensors, on, reverse))
+
+        check_pair(PAIRS[name], function, inputs(name, sizes, dtype), mask=mask, reverse=reverse)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_missing_cotangents_are_zero_and_a_mask_may_be_an_input(name):
+    sizes = (3, 5, 4, 6)
+    arrays, mask = inputs(name, sizes, "float64"), make_mask(sizes)
+    forward, backward = PAIRS[name]
+    out, saved = forward(*arrays, mask)
+    needs = (True,) * len(arrays) + (False,)
+    for missing in range(len(out)):
+        g = tuple(None if i == missing else np.ones_like(o) for i, o in enumerate(out))
+        full = tuple(np.zeros_like(o) if v is None else v for o, v in zip(out, g, strict=True))
+        short, long = (backward(v, out, saved, (*arrays, mask), needs) for v in (g, full))
+        assert len(short) == len(needs) and short[-1] is None
+        for a, b in zip(short[:-1], long[:-1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", GATES)
+def test_same_as_the_layers_of_torch(name):
+    torch = pytest.importorskip("torch")
+    x, h, *rest = inputs(name, (3, 5, 4, 6), "float64")
+    state = [rest.pop(0)] if name == "lstm" else []
+    w, u, b, *inner = rest
+    layer = getattr(torch.nn, name.upper())(4, 6, batch_first=True, dtype=torch.float64)
+    hidden_bias = np.zeros_like(b)
+    if inner:
+        hidden_bias[12:] = inner[0]
+    for parameter, value in zip(layer.parameters(), (w, u, b, hidden_bias), strict=True):
+        parameter.data = torch.from_numpy(value)
+    start = [torch.from_numpy(a)[None] for a in (h, *state)]
+    y, last = layer(torch.from_numpy(x), tuple(start) if state else start[0])
+    out, _ = PAIRS[name][0](x, h, *state, w, u, b, *inner)
+    close(out[0], y.detach().numpy())
+    for got, want in zip(out[1:], as_tuple(last), strict=True):
+        close(got, want[0].detach().numpy())
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_extreme_inputs_stay_finite(name):
+    arrays = tuple(a * 1e4 for a in inputs(name, (2, 3, 4, 5), "float32"))
+    out, saved = PAIRS[name][0](*arrays)
+    found = PAIRS[name][1](tuple(np.ones_like(o) for o in out), out, saved, arrays, (True,) * len(arrays))
+    assert all(np.isfinite(a).all() for a in (*out, *found))
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_backward_can_run_twice(name):
+    arrays = inputs(name, (2, 3, 4, 5), "float64")
+    out, saved = PAIRS[name][0](*arrays)
+    g = tuple(np.ones_like(o) for o in out)
+    first, second = (PAIRS[name][1](g, out, saved, arrays, (True,) * len(arrays)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,232 @@
+"""Optimizers: first steps by hand, groups, errors, the fused Adam, saving and loading."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyslm as ts
+from tinyslm import nn, optim
+from tinyslm.errors import AnomalyError, CheckpointError, OptionError
+
+KINDS = {
+    "sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9),
+    "adam": lambda p: optim.Adam(p, 0.1),
+    "adamw": lambda p: optim.AdamW(p, 0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.5, centered=True),
+}
+
+
+def parameters(dtype="float64", size=5):
+    rng = np.random.default_rng(0)
+    return [nn.Parameter(rng.normal(size=(size, 3)).astype(dtype)), nn.Parameter(rng.normal(size=size).astype(dtype))]
+
+
+def set_grads(params, step=0):
+    rng = np.random.default_rng(step)
+    for p in params:
+        p.grad = ts.tensor(rng.normal(size=p.shape).astype(p.dtype))
+
+
+def test_first_steps_by_hand():
+    p = nn.Parameter(np.array([1.0, -2.0]))
+    p.grad = ts.tensor(np.array([0.5, -0.25]))
+    optim.SGD([p], lr=0.2).step()
+    np.testing.assert_allclose(p.numpy(), [0.9, -1.95])
+    for kind in (optim.Adam, optim.AdamW):  # the first step is lr long, whatever the gradient
+        q = nn.Parameter(np.array([1.0, -2.0]))
+        q.grad = p.grad
+        kind([q], lr=0.01, weight_decay=0.0, eps=0.0).step()
+        np.testing.assert_allclose(q.numpy(), [0.99, -1.99])
+
+
+def test_adam_without_gradient_rests_unlike_a2():
+    p = nn.Parameter(np.array([1.0]))
+    p.grad = ts.tensor(np.array([0.0]))
+    optimizer = optim.Adam([p])
+    for _ in range(10):
+        optimizer.step()
+    assert p.numpy()[0] == 1.0
+
+
+def test_adam_does_not_notice_the_scale_of_the_loss():
+    ends = []
+    for scale in (1.0, 1000.0):
+        p = nn.Parameter(np.array([1.0, 2.0]))
+        optimizer = optim.Adam([p], lr=0.1, eps=0.0)
+        for t in range(5):
+            p.grad = ts.tensor(scale * np.array([np.sin(t + 1), np.cos(t)]))
+            optimizer.step()
+        ends.append(p.numpy())
+    np.testing.assert_allclose(*ends)
+
+
+def test_decoupled_decay_does_not_depend_on_the_gradient():
+    p = nn.Parameter(np.array([1.0]))
+    p.grad = ts.tensor(np.array([0.0]))
+    optim.AdamW([p], lr=0.1, weight_decay=0.5).step()
+    np.testing.assert_allclose(p.numpy(), [0.95])
+    assert optim.AdamW([p]).param_groups[0]["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quadratic_is_minimised(kind, backend):
+    p = nn.Parameter(np.array([2.0, -3.0]))
+    optimizer = KINDS[kind]([p])
+    start = float((p * p).sum())
+    for _ in range(100):
+        optimizer.zero_grad()
+        (p * p).sum().backward()
+        optimizer.step()
+    assert float((p * p).sum()) < 0.01 * start
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_without_gradient_are_left_alone(kind):
+    params = parameters()
+    optimizer = KINDS[kind](params)
+    set_grads(params[:1])
+    before = params[1].numpy()
+    optimizer.step()
+    assert params[1].numpy().tobytes() == before.tobytes() and optimizer.state[1] == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_only_read_and_graphs_notice_the_step(kind, backend):
+    params = parameters()
+    optimizer = KINDS[kind](params)
+    set_grads(params)
+    before = [p.grad.numpy() for p in params]
+    loss = (params[0] ** 2).sum()
+    optimizer.step()
+    optimizer.step()
+    assert all(a.tobytes() == p.grad.numpy().tobytes() for a, p in zip(before, params, strict=True))
+    with pytest.raises(ts.errors.GraphError, match="changed"):
+        loss.backward()
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in params)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_grad_scale(kind, backend):
+    ends = []
+    for scale in (1.0, 0.25):
+        params = parameters()
+        optimizer = KINDS[kind](params)
+        for step in range(3):
+            set_grads(params, step)
+            for p in params:
+                p.grad = p.grad * (1 / scale)
+            optimizer.step(grad_scale=scale)
+        ends.append(params[0].numpy())
+    np.testing.assert_allclose(*ends, rtol=1e-12)
+
+
+def test_groups_have_settings_of_their_own():
+    a, b = parameters()
+    optimizer = optim.SGD([{"params": [a], "lr": 1.0}, {"params": [b]}], lr=0.1)
+    set_grads([a, b])
+    wanted = [a.numpy() - a.grad.numpy(), b.numpy() - 0.1 * b.grad.numpy()]
+    optimizer.step()
+    np.testing.assert_allclose(a.numpy(), wanted[0])
+    np.testing.assert_allclose(b.numpy(), wanted[1])
+    assert repr(optimizer).startswith("SGD(15 numbers, lr=1.0")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
+def test_the_fused_adam_is_the_formula(kind, dtype):
+    if not ts.device.probe("numba").works:
+        pytest.skip("numba is not available")
+    ends = []
+    for backend in ("numpy", "numba"):
+        with ts.use(backend, small=0):
+            params = parameters(dtype, size=700)
+            optimizer = kind(params, lr=0.01, weight_decay=0.1)
+            for step in range(10):
+                set_grads(params, step)
+                optimizer.step(grad_scale=0.5)
+            ends.append([p.numpy() for p in params] + list(optimizer.state_arrays().values()))
+    for formula, fused in zip(*ends, strict=True):
+        limit = 1e-14 if dtype == "float64" else 2e-6
+        assert np.abs(formula - fused).max() <= limit * np.abs(formula).max()
+
+
+def test_parameters_that_lie_in_another_order_are_served_too(backend):
+    p = nn.Parameter(np.asfortranarray(np.random.default_rng(1).normal(size=(80, 60))))
+    set_grads([p])
+    before = p.numpy()
+    optim.Adam([p], lr=0.1).step()
+    np.testing.assert_allclose(np.abs(p.numpy() - before), 0.1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_saved_state_goes_on_bit_for_bit(kind, dtype, backend):
+    params, others = parameters(dtype), parameters(dtype)
+    optimizer, other = KINDS[kind](params), KINDS[kind](others)
+    optimizer.param_groups[0]["lr"] = 0.123
+    for step in range(3):
+        set_grads(params, step)
+        params[1].grad = params[1].grad if step else None
+        optimizer.step()
+    for p, q in zip(params, others, strict=True):
+        q.copy_(p)
+    plain = json.loads(json.dumps(optimizer.state_json()))  # as from a file
+    other.load_state(optimizer.state_arrays(), plain)
+    for step in range(3, 6):
+        for ps, o in ((params, optimizer), (others, other)):
+            set_grads(ps, step)
+            o.step()
+    assert all(p.numpy().tobytes() == q.numpy().tobytes() for p, q in zip(params, others, strict=True))
+    assert other.state_json() == optimizer.state_json()
+    again = KINDS[kind](others)
+    again.load_state_dict(other.state_dict())
+    assert all(a.tobytes() == again.state_arrays()[n].tobytes() for n, a in other.state_arrays().items())
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    params = parameters()
+    adam = optim.Adam(params)
+    set_grads(params)
+    adam.step()
+    with pytest.raises(CheckpointError, match="optimizer"):
+        optim.SGD(params).load_state_dict(adam.state_dict())
+    with pytest.raises(CheckpointError, match="sizes of the groups"):
+        optim.Adam(params[:1]).load_state_dict(adam.state_dict())
+    with pytest.raises(CheckpointError, match="does not fit"):
+        optim.Adam(parameters(size=6)).load_state_dict(adam.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: optim.SGD([]), "at least one parameter"),
+        (lambda p: optim.SGD([{"params": []}]), "empty groups"),
+        (lambda p: optim.SGD(p[0]), "a list"),
+        (lambda p: optim.SGD([1.0]), "expected parameters"),
+        (lambda p: optim.SGD([p[0] * 2]), "expected parameters"),
+        (lambda p: optim.SGD([p[0], p[0]]), "twice"),
+        (lambda p: optim.SGD(p, lr=-1), "lr"),
+        (lambda p: optim.Adam(p, lr=float("nan")), "lr"),
+        (lambda p: optim.SGD(p, nesterov=True), "nesterov"),
+        (lambda p: optim.Adam(p, betas=(0.9, 1.0)), "betas"),
+        (lambda p: optim.RMSprop(p, eps=-1), "eps"),
+        (lambda p: optim.SGD([{"params": p, "speed": 3}]), "speed"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(OptionError, match=message):
+        make(parameters())
+
+
+def test_a_step_with_nan_can_be_refused_before_anything_changes():
+    params = parameters()
+    set_grads(params)
+    bad = params[1].grad.numpy()
+    bad[2] = np.nan
+    params[1].grad = ts.tensor(bad)
+    before = params[0].numpy()
+    with pytest.raises(AnomalyError, match="parameter 1"):
+        optim.Adam(params, check_finite=True).step()
+    assert params[0].numpy().tobytes() == before.tobytes()

@@ -1,0 +1,62 @@
+"""Limits on gradients. The arrays themselves are never written to, since other tensors may share them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import AnomalyError, OptionError
+from ..tensor import Array, Tensor
+
+
+def grad_norm(parameters: Iterable[Tensor]) -> float:
+    """The Euclidean length of all gradients taken as one vector."""
+    return math.sqrt(sum(_square_sum(p.grad._data) for p in parameters if p.grad is not None))
+
+
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:
+    """Shorten the gradients, as one vector, to length `max_norm` where they are longer: g ← g max_norm / (|g| + 1e-6).
+
+    The direction stays. Without it one step over a cliff of the loss can undo a long training (Pascanu et al. 2013).
+
+    Args:
+        parameters: whose gradients; those without are passed over.
+        max_norm: the longest length allowed.
+        error_if_nonfinite: refuse NaN and Inf, which no factor repairs.
+
+    Returns:
+        the length before.
+
+    Raises:
+        AnomalyError: the length is not finite, with `error_if_nonfinite`.
+    """
+    if not max_norm >= 0:
+        raise OptionError(f"max_norm: expected a length of at least 0, got {max_norm}")
+    parameters = list(parameters)
+    total = grad_norm(parameters)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise AnomalyError(f"clip_grad_norm_: the gradients' length is {total}. Expected: a finite one")
+    factor = max_norm / (total + 1e-6)
+    if not factor >= 1:
+        for p in parameters:
+            if p.grad is not None:
+                p.grad = Tensor.wrap(p.grad._data * factor)
+    return total
+
+
+def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Limit every number of the gradients to [-clip_value, clip_value]. The direction may change."""
+    if not clip_value >= 0:
+        raise OptionError(f"clip_value: expected a number of at least 0, got {clip_value}")
+    for p in parameters:
+        if p.grad is not None:
+            p.grad = Tensor.wrap(p.grad._data.clip(-clip_value, clip_value))
+
+
+def _square_sum(g: Array) -> float:
+    with np.errstate(over="ignore"):
+        total = float((g * g).sum())
+    # A float32 square overflows from 1.8e19 on; in float64 the sum still exists.
+    return total if math.isfinite(total) else float(np.square(g, dtype=np.float64).sum())
