@@ -529,7 +529,7 @@ def describe(t: Tensor) -> str:
 
 
 def _range_text(a: Array) -> str:
-    if not a.size or a.dtype.kind != "f":
+    if a.size < 2 or a.dtype.kind != "f":
         return ""
     finite = a[np.isfinite(a)]
     text = f"in [{float(finite.min()):.4g}, {float(finite.max()):.4g}]" if finite.size else ""

@@ -74,11 +74,17 @@ def choose_backend(backend: str | None, threads: int | None) -> None:
 
 
 def open_table(
-    data: str, text: str, label: str | None, encoding: str, delimiter: str | None, data_dir: Path | None
+    data: str,
+    text: str,
+    label: str | None,
+    encoding: str,
+    delimiter: str | None,
+    data_dir: Path | None,
+    quoting: str = "minimal",
 ) -> Table:
     """A CSV file by its path, standard input as "-", or a data set by its name."""
     if data == "-" or Path(data).exists() or data.lower().endswith((".csv", ".tsv", ".txt")) or os.sep in data:
-        return read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+        return read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, quoting=quoting)
     if data not in names():
         raise DataError(f"{data}: expected a CSV file or one of the data sets {', '.join(names())}")
     found = load(data, data_dir)

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from .. import __version__, device
@@ -24,7 +25,7 @@ def doctor() -> None:
     grid = Grid("backend", "works", "version", "why not, and the remedy", box=None)
     for found in device.report():
         mark = "yes" if found.works else "no"
-        grid.add_row(found.name, mark, found.version, "" if found.works else f"{found.why}. Remedy: {found.remedy}")
+        grid.add_row(found.name, mark, found.version, "" if found.works else escape(f"{found.why}. Remedy: {found.remedy}"))
     console.print(grid)
     console.print(f"in use: {device.backend()} (kernels from {device.SMALL:,} elements on)")
     console.print(f"data sets are kept in {cache_dir()}", markup=False, soft_wrap=True)

@@ -71,6 +71,7 @@ def evaluate(
     label_column: Annotated[str, typer.Option(help="Name of the column with the labels.")] = "label",
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
     delimiter: Annotated[str | None, typer.Option(help="Character between columns.")] = None,
+    quoting: Annotated[str, typer.Option(help="minimal, or none where quotes are ordinary characters.")] = "minimal",
     data_dir: Annotated[Path | None, typer.Option(help="Folder with local copies of the data sets.")] = None,
     split: Annotated[str | None, typer.Option(help="Only rows whose column split has this value.")] = None,
     out: Annotated[
@@ -81,7 +82,7 @@ def evaluate(
     """Accuracy, precision, recall and F1 of a trained model on labelled texts."""
     choose_backend(backend, None)
     classifier = Classifier.load(folder)
-    table = open_table(data, text_column, label_column, encoding, delimiter, data_dir)
+    table = open_table(data, text_column, label_column, encoding, delimiter, data_dir, quoting)
     table = table if split is None else table.where("split", split)
     if not len(table):
         raise DataError(f"{data}: expected rows to evaluate, got none")

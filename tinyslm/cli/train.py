@@ -38,6 +38,7 @@ def classifier(
     label_column: Annotated[str, _in(FILES, "Name of the column with the labels.")] = "label",
     encoding: Annotated[str, _in(FILES, "Encoding of the file, such as utf-8 or gb18030.")] = "utf-8",
     delimiter: Annotated[str | None, _in(FILES, "Character between columns; a comma unless the file is .tsv.")] = None,
+    quoting: Annotated[str, _in(FILES, "minimal, or none where quotes are ordinary characters.")] = "minimal",
     data_dir: Annotated[Path | None, _in(FILES, "Folder with local copies of the public data sets.")] = None,
     test: Annotated[float, _in(FILES, "Share of the test part.")] = 0.2,
     valid: Annotated[float, _in(FILES, "Share of the validation part, on which the epoch is chosen.")] = 0.1,
@@ -77,12 +78,12 @@ def classifier(
     choose_backend(backend, threads)
     _check_folder(out, resume, force)
     console = open_console()
-    table = open_table(data, text_column, label_column, encoding, delimiter, data_dir)
+    table = open_table(data, text_column, label_column, encoding, delimiter, data_dir, quoting)
     options = recipe.Options(**{k: given[k] for k in recipe.Options.__dataclass_fields__})
     config = recipe.config_for(recipe.with_classes(table), **given)
     with Display(console) as display:
         run = recipe.ClassifierTraining(table, config, options, out, display.step, display.epoch)
-        _introduce(console, table, run)
+        _introduce(console, data, table, run)
         trained = run.run(resume)
     _conclude(console, out, trained, data)
 
@@ -100,14 +101,14 @@ def _check_folder(out: Path, resume: bool, force: bool) -> None:
         training.forget(out)
 
 
-def _introduce(console: Console, table: Any, run: recipe.ClassifierTraining) -> None:
+def _introduce(console: Console, name: str, table: Any, run: recipe.ClassifierTraining) -> None:
     parts, model = run.parts, run.classifier.model
     for note in [*table.warnings, *parts.notes]:
         console.print(f"[yellow]note:[/] {note}", markup=True)
     sizes = (
         f"{len(parts.train):,} texts to train, {len(parts.valid):,} to choose the epoch, {len(parts.test):,} to test"
     )
-    console.print(f"data    {table.source}: {sizes}", markup=False)
+    console.print(f"data    {name}: {sizes}", markup=False)
     console.print(f"classes {', '.join(f'{k} ({n:,})' for k, n in table.classes().items())}", markup=False)
     console.print(f"model   {run.classifier.config.model}, {model.num_parameters():,} parameters", markup=False)
 

@@ -114,7 +114,7 @@ def _sized(value: Any) -> bool:
 
 def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
     if isinstance(value, np.ndarray) and value.ndim:
-        return Tensor.wrap(value)
+        return Tensor.wrap(np.asarray(value))
     if value is None or isinstance(value, (str, bytes)):
         raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {value!r}")
     array = np.asarray(value)

@@ -34,7 +34,7 @@ from .elementwise import (
     where,
 )
 from .index import embedding, gather, getitem, one_hot, put, scatter_add
-from .loss import binary_cross_entropy_with_logits, cross_entropy, kl_div, mse_loss, nll_loss, perplexity
+from .loss import binary_cross_entropy_with_logits, cross_entropy, kl_div, mse_loss, nll_loss
 from .matmul import einsum, linear, matmul
 from .norm import batch_norm, layer_norm, rms_norm
 from .recurrent import gru, gru_simple, lstm, lstm_simple, rnn, rnn_simple
@@ -116,7 +116,6 @@ __all__ = [
     "one_hot",
     "pad",
     "permute",
-    "perplexity",
     "pow",
     "prod",
     "put",

@@ -180,11 +180,6 @@ def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction
     return rows.sum() / float(seen.sum()) if reduction == "mean" else rows.sum()
 
 
-def perplexity(mean_nll: float) -> float:
-    """e to the mean negative log-likelihood in nats per token."""
-    return float(np.exp(mean_nll))
-
-
 # -- test inputs ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,81 @@
+"""How good the classifiers are on real text, and that PyTorch's twin is neither better nor worse.
+
+    python tests/benchmarks/classifier_quality.py DATA_FOLDER twin          # LSTM and its twin, five seeds, mr_polarity
+    python tests/benchmarks/classifier_quality.py DATA_FOLDER mr_polarity   # lstm, cnn, bow
+    python tests/benchmarks/classifier_quality.py DATA_FOLDER sms_spam
+
+The epoch is chosen on the validation part, the test part is opened once. Duplicates are removed before splitting.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tinyslm.data import drop_duplicates, load_table
+from tinyslm.metrics import paired_difference, t_interval
+from tinyslm.recipes.classifier import ClassifierTraining, Options, config_for
+
+SEEDS = range(5)
+MODELS = {
+    "lstm": ({"model": "lstm"}, {"epochs": 6}),
+    "cnn": ({"model": "cnn", "dropout": 0.5}, {"epochs": 6}),
+    "bow": ({"model": "bow"}, {"epochs": 10}),
+}
+
+
+def table_of(name, folder):
+    """A data set without repeated texts."""
+    table = load_table(name, folder)
+    keep = drop_duplicates(table.texts, table.labels)
+    return table.take(list(keep))
+
+
+def quality(name, folder):
+    """Print test accuracy and F1 of the last class for each model and seed."""
+    table = table_of(name, folder)
+    for kind, (config, options) in MODELS.items():
+        scores = []
+        for seed in SEEDS:
+            start = time.perf_counter()
+            run = ClassifierTraining(
+                table, config_for(table, **config), Options(test=0.1, valid=0.1, seed=seed, **options)
+            )
+            report = run.run().report
+            scores.append((report.accuracy, report.rows[-1].f1))
+            print(f"{kind} seed {seed}: accuracy {scores[-1][0]:.4f}, F1 {report.rows[-1].label} {scores[-1][1]:.4f}"
+                  f"   ({time.perf_counter() - start:.0f} s)", flush=True)  # fmt: skip
+        accuracy, f1 = np.array(scores).T
+        print(f"== {name} {kind}: accuracy {t_interval(accuracy)}, F1 {t_interval(f1)}", flush=True)
+
+
+def twin(folder):
+    """Train the LSTM and its twin with the same weights and batches; print both accuracies and their difference."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+    from torch_twin import make_twin, twin_accuracy, twin_step
+
+    table = table_of("mr_polarity", folder)
+    ours, theirs = [], []
+    for seed in SEEDS:
+        options = Options(test=0.1, valid=0.1, seed=seed, epochs=4)
+        run = ClassifierTraining(table, config_for(table), options)
+        twin, optimizer = make_twin(run.classifier.model)
+        batches = ClassifierTraining(table, config_for(table), options).trainer.batches
+        best = (0.0, 0.0)
+        while batches.epoch < options.epochs:
+            for rows in batches:
+                ids, classes = run.arrays["train"]
+                twin_step(twin, optimizer, ids[rows], classes[rows])
+            valid = twin_accuracy(twin, *run.arrays["valid"])
+            if valid > best[0]:
+                best = (valid, twin_accuracy(twin, *run.arrays["test"]))
+        theirs.append(best[1])
+        ours.append(run.run().report.accuracy)
+        print(f"seed {seed}: ours {ours[-1]:.4f}, PyTorch {theirs[-1]:.4f}", flush=True)
+    print(f"== ours {t_interval(ours)}, PyTorch {t_interval(theirs)}, difference {paired_difference(ours, theirs)}")
+
+
+if __name__ == "__main__":
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    twin(folder) if what == "twin" else quality(what, folder)
