@@ -157,9 +157,10 @@ check("A6", "one value near 0 makes the result explode", exploded > 1e6)
 qi, ki, vi = (ts.tensor(rng.normal(size=7), requires_grad=True) for _ in range(3))
 one = ts.softmax((qi * ki).sum().reshape(1) / 7**0.5)
 for_q, for_k = ts.grad((one / vi).sum(), [qi, ki])
-print(f"softmax of one number: {one.item()}; gradients of Q and K: {for_q.numpy().any()}, {for_k.numpy().any()}")
+largest_of = [np.abs(t.numpy()).max() for t in (for_q, for_k)]
+print(f"softmax of one number: {one.item()}; largest gradients of Q and K: {largest_of}")
 check("A10", "the softmax of one number is 1", one.item() == 1.0, verdict="wrong: value")
-check("A10", "the gradients of Q and K are exactly 0", not for_q.numpy().any() and not for_k.numpy().any())
+check("A10", "the gradients of Q and K are exactly 0", max(largest_of) == 0)
 q, k, v = draw(5, 7, 3)
 over_keys = ts.softmax(ts.stack([(q[2] * k[j]).sum() / 7**0.5 for j in range(5)]))
 summed = sum(over_keys[j] * v[j] for j in range(5)).numpy()
@@ -222,8 +223,8 @@ check("A6", "repaired: its gradients are right", ts.gradcheck(ts.attention, [q, 
 # %%
 widths, ratio, entropy, typical, mean_q = (4, 16, 64, 256), {}, {}, {}, {}
 for d in widths:
-    many, keys, g = rng.normal(size=(400, d)), rng.normal(size=(50, d)), ts.tensor(rng.normal(size=(400, 50)))
-    ratio[d] = (many @ keys.T).var() / d
+    many, keys, g = rng.normal(size=(150, d)), rng.normal(size=(25, d)), ts.tensor(rng.normal(size=(150, 25)))
+    ratio[d] = (rng.normal(size=(5000, d)) * rng.normal(size=(5000, d))).sum(axis=1).var() / d
     for root, scale in ((True, d**-0.5), (False, 1.0)):
         scores = ts.tensor(many @ keys.T * scale, requires_grad=True)
         rows = ts.softmax(scores)
@@ -235,9 +236,9 @@ print("variance of q.k / d_k:", {d: f"{ratio[d]:.3f}" for d in widths})
 for root, words in ((True, "with the root:"), (False, "without it:")):
     print(f"{words:14s} entropy of a row in nats   ", {d: f"{entropy[d, root]:.3f}" for d in widths})
     print(f"{words:14s} gradient of the scores, median", {d: f"{typical[d, root]:.3f}" for d in widths})
-check("A6", "the variance of q.k is d_k, to 15 percent in this sample", all(abs(r - 1) < 0.15 for r in ratio.values()))
-check("A6", "without the root the entropy falls below a tenth", entropy[256, False] < entropy[256, True] / 10)
-check("A6", "without the root a typical query gets below a tenth", typical[256, False] < typical[256, True] / 10)
+check("A6", "the variance of q.k is d_k, to 10 percent in this sample", all(abs(r - 1) < 0.1 for r in ratio.values()))
+check("A6", "d_k = 256: without the root the entropy is below a tenth", entropy[256, False] < entropy[256, True] / 10)
+check("A6", "and a typical query gets below a fifth of the gradient", typical[256, False] < typical[256, True] / 5)
 check("A6", "but the mean gradient of Q is not smaller without it", mean_q[256, False] > mean_q[256, True])
 
 # %% [markdown]

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Cross-entropy
+# # Softmax and cross-entropy
 #
 # What does the loss $-\sum_i y_i \log p_i$ of article A measure, and what is its gradient? Over what does $i$ run, and
 # why does no library compute it as it stands?

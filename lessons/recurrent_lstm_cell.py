@@ -1,5 +1,5 @@
 # %% [markdown]
-# # The LSTM cell
+# # One LSTM cell
 #
 # How does an LSTM decide what to keep and what to forget? And what changes when the candidate is a sigmoid, as article
 # B prints it, in place of a tanh?
@@ -140,7 +140,7 @@ check("B8", "as printed: the gradient check passes", report)
 # From $c_0 = 0$ each step adds a positive number to a positive multiple. We feed inputs of all signs.
 
 # %%
-xs = ts.tensor(rng.normal(size=(200, T, D)) * 2)
+xs = ts.tensor(rng.normal(size=(100, T, D)) * 2)
 states = {}
 for name, candidate in {"sigmoid": ts.sigmoid, "tanh": ts.tanh}.items():
     states[name] = cs, hs = [s.numpy() for s in run(xs, candidate)]
@@ -210,7 +210,7 @@ check("B9", "repaired: the gradient of all weights through time is right", repor
 
 
 # %%
-def train(H, steps=150, T=5, batch=32, starts=4, rate=0.03):
+def train(H, steps=120, T=5, batch=32, starts=4, rate=0.03):
     rng = np.random.default_rng(0)
     # Two cells, both with the same starts: a tanh(k z) + s is tanh for (1, 1, 0) and sigmoid for (1/2, 1/2, 1/2).
     a, s = (ts.tensor(np.array(v).reshape(2, 1, 1, 1)) for v in ((1, 0.5), (0, 0.5)))
@@ -240,13 +240,8 @@ def train(H, steps=150, T=5, batch=32, starts=4, rate=0.03):
 errors = {units: train(units) for units in (1, 4)}
 for units, (tanh, sigmoid) in errors.items():
     print(f"{units} units: median squared error {tanh:.4f} with tanh, {sigmoid:.4f} as printed (guessing 0 gives 1)")
-check(
-    "B8",
-    "as printed it learns: the error falls below 0.2 with 1 and with 4 units",
-    max(map(max, errors.values())) < 0.2,
-)
+check("B8", "as printed it learns: with 4 units the error falls below 0.1, as with tanh", max(errors[4]) < 0.1)
 check("B8", "with 1 unit the printed cell lags: more than twice the error", errors[1][1] > 2 * errors[1][0])
-check("B8", "with 4 units it does not: less than twice the error", errors[4][1] < 2 * errors[4][0])
 
 # %% [markdown]
 # ## Forget bias 1
@@ -328,7 +323,7 @@ figure(picture, "The same random weights and word vectors. As printed, cells and
 # %% [markdown]
 # ## Your turn
 #
-# 1. Train both cells with two units. Expected: the printed cell is closer to the other than with one unit.
+# 1. Train both cells with one unit for 400 steps. Expected: both errors fall, and the printed cell still lags.
 # 2. Start the printed cell from $c_0 = -3$. Expected: the cell is below 0 for some steps and then rises above 0, and
 #    never comes back: only the start was negative, no step adds a negative number.
 
@@ -336,8 +331,9 @@ figure(picture, "The same random weights and word vectors. As printed, cells and
 # ## Limits and sources
 #
 # The symmetry holds for the path through the candidate, with its bias 0; gates have no such symmetry. The training
-# shows one small task: it says that the printed cell can learn, and that a small one can lag; not how much this
-# matters in a text model.
+# shows one small task. It says that the printed cell can learn, and that a cell of one unit lags. With four units
+# either cell may be ahead, depending on the starts and the number of steps. How much it matters in a text model was
+# not measured here.
 #
 # S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997) 1735. F. Gers, J. Schmidhuber and F. Cummins, Neural
 # Computation 12 (2000) 2451 (forget gate). R. Jozefowicz, W. Zaremba and I. Sutskever, ICML 2015 (forget bias 1).

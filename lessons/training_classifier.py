@@ -45,7 +45,11 @@ def count(V, E, H, layers, C):
     return V * E + sum(4 * (n + H + 1) * H for n in [E, H][:layers]) + (H + 1) * C
 
 
-for id, sizes in {"A16": (10_000, 64, 128, 1, 1), "B14": (10_000, 50, 128, 1, 2), "B13": (10_000, 50, 128, 2, 2)}.items():
+for id, sizes in {
+    "A16": (10_000, 64, 128, 1, 1),
+    "B14": (10_000, 50, 128, 1, 2),
+    "B13": (10_000, 50, 128, 2, 2),
+}.items():
     built = build(*sizes, np.random.default_rng(0)).num_parameters()
     lesson.check(id, f"the listing has {built:,} parameters", built == count(*sizes))
 
@@ -205,7 +209,9 @@ for x in embedding(np.array(tokenizer.encode("It looks cheap, but after a year I
 fused = lstm(embedding(np.array([tokenizer.encode("It looks cheap, but after a year I still love it.")])))[1][0]
 difference = np.abs(fused.numpy()[0, 0] - h).max()
 lesson.check("B9", "the state computed gate by gate is the layer's own", difference < 1e-5)
-lesson.figure(plot.gates({k: np.array(v) for k, v in traces.items()}, words), "Gates and cell while the sentence is read.")
+lesson.figure(
+    plot.gates({k: np.array(v) for k, v in traces.items()}, words), "Gates and cell while the sentence is read."
+)
 
 # %% [markdown]
 # ## Your turn

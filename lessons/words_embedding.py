@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Words become vectors
+# # Word vectors: a table that learns
 #
 # How does a word, which is a number in a list, become a vector that can be trained? And what does article A build when
 # it multiplies each word vector by a weight $w_i$?

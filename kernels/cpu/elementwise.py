@@ -64,7 +64,7 @@ def _dropout_of(x: np.ndarray, p: float, seed: int) -> np.ndarray:
     out = np.empty_like(flat)
 
     def piece(start: int, stop: int) -> None:
-        _dropout(flat[start:stop], np.uint64((seed + start * STEP) & WORD), least, scale, out[start:stop])
+        _dropout(flat[start:stop], np.uint64((seed + (start + 1) * STEP) & WORD), least, scale, out[start:stop])
 
     split(piece, out.size, DROPOUT_WORK * out.size, GRAIN)
     return out.reshape(x.shape)

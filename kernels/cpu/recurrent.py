@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arrays import ready
+from ._blas import one_thread
 from ._jit import jit
 from ._math import sigmoid, tanh
 
@@ -32,6 +33,7 @@ class Saved(NamedTuple):
     extra: np.ndarray  # LSTM: the cells c, (T + 1, B, H). GRU: h W_hn + b_hn, (T, B, H)
 
 
+@one_thread
 def rnn_forward(x: A, h0: A, w_ih: A, w_hh: A, b: A, mask: Any = None, reverse: bool = False) -> tuple[tuple, Saved]:
     """h_t = tanh(x_t W_ih^T + h_(t-1) W_hh^T + b). x (B, T, D) to y (B, T, H) and h_n (B, H)."""
     s, bias = _start(x, h0, w_ih, mask, reverse), ready(b)
@@ -42,6 +44,7 @@ def rnn_forward(x: A, h0: A, w_ih: A, w_hh: A, b: A, mask: Any = None, reverse: 
     return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy()), s
 
 
+@one_thread
 def rnn_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:
@@ -55,6 +58,7 @@ def rnn_backward(
     return _wanted(needs, (_dx(da, arrays[2], reverse), dh + through, _weight_gradient(da, saved.x), dw_hh, _total(da)))
 
 
+@one_thread
 def lstm_forward(
     x: A, h0: A, c0: A, w_ih: A, w_hh: A, b: A, mask: Any = None, reverse: bool = False
 ) -> tuple[tuple, Saved]:
@@ -72,6 +76,7 @@ def lstm_forward(
     return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy(), c[-1].copy()), s
 
 
+@one_thread
 def lstm_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:
@@ -86,6 +91,7 @@ def lstm_backward(
     return _wanted(needs, (_dx(da, arrays[3], reverse), dh + through, dc, dw_ih, dw_hh, _total(da)))
 
 
+@one_thread
 def gru_forward(
     x: A, h0: A, w_ih: A, w_hh: A, b: A, b_hn: A, mask: Any = None, reverse: bool = False
 ) -> tuple[tuple, Saved]:
@@ -102,6 +108,7 @@ def gru_forward(
     return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy()), s
 
 
+@one_thread
 def gru_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:

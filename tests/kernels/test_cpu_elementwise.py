@@ -63,7 +63,7 @@ def test_dropout_uses_the_mask_of_numpy(seed, p, shape):
 
 def test_dropout_mask_by_hand():
     def kept(i, seed, p):
-        z, word = (seed + i * 0x9E3779B97F4A7C15) % 2**64, 2**64
+        z, word = (seed + (i + 1) * 0x9E3779B97F4A7C15) % 2**64, 2**64
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % word
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB % word
         return ((z ^ (z >> 31)) >> 11) / 2**53 >= p

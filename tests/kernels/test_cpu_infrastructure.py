@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cpu_helpers import numbers
-from tinyslm.kernels.cpu import _parallel, attention, elementwise, index, loss, norm, optim, recurrent, softmax
+from tinyslm.kernels.cpu import _blas, _parallel, attention, elementwise, index, loss, norm, optim, recurrent, softmax
 from tinyslm.kernels.cpu._jit import source_hash
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,3 +139,18 @@ def test_recurrent_kernels_run_in_a_thread_of_their_own():
     with _parallel.ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(recurrent.rnn_forward, *arrays) for _ in range(4)]:
             np.testing.assert_array_equal(future.result()[0][0], out[0])
+
+
+def test_recurrent_products_use_one_thread_and_the_setting_comes_back():
+    get, put = _blas._controls()
+    before = get()
+    assert _blas.one_thread(get)() == 1
+    assert get() == before
+
+    @_blas.one_thread
+    def fails():
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        fails()
+    assert get() == before and callable(put)

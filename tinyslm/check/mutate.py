@@ -18,92 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
-from ..engine import Node, Op, apply, enable_grad, no_grad, topological_order
+from ..engine import Node, Op, apply
 from ..tensor import METHODS, Tensor
 from .judge import judge
 from .reference import is_float, reference, signs
 from .report import worst
+from .tape import Tape, record, results_of
 
 EACH = 25  # mutants of one kind for one sample; more are drawn at random
 SAME = 1e-11
 
-Place = tuple[Any, int]
-Change = Callable[["Tape", Node, tuple], Tensor]
-
-
-# -- the tape of a rule -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Tape:
-    """What a rule computed: from its leaves (cotangents, results, inputs) through nodes to one gradient per input."""
-
-    leaves: list[Tensor]
-    nodes: list[Node]
-    gradients: list[Tensor]
-    fresh: list[Tape] | None = None  # the same tape at other random points
-
-    def run(self, mutation: Mutation | None = None) -> list[np.ndarray]:
-        """The gradients, computed again where the change of one node reaches; as recorded without a mutation."""
-        new: dict[Place, Tensor] = {}
-        with no_grad(), device.use("numpy"), np.errstate(all="ignore"):
-            for i, node in enumerate(self.nodes):
-                inputs = tuple(new.get(_place(t), t) for t in node.inputs or ())
-                if mutation is not None and i == mutation.node:
-                    new[(node, 0)] = mutation.change(self, node, inputs)
-                elif any(_place(t) in new for t in node.inputs or ()):
-                    new[(node, 0)] = apply(node.op, inputs, node.attrs)
-        return [new.get(_place(t), t)._data for t in self.gradients]
-
-    def at(self, address: tuple[str, int]) -> Tensor:
-        """A tensor of this tape by what kind it is ("leaf" or "node") and its number."""
-        kind, i = address
-        return self.leaves[i] if kind == "leaf" else Tensor.wrap(self.nodes[i].outputs)
-
-    def like(self, other: Tape) -> bool:
-        """True when both tapes hold the same operations in the same order."""
-        return [n.op for n in self.nodes] == [n.op for n in other.nodes]
-
-
-def record(op: Op, inputs: Sequence[np.ndarray], attrs: dict[str, Any], cotangents: Sequence[np.ndarray]) -> Tape:
-    """Run the rule of an operation under recording."""
-    attrs = {**op.defaults, **attrs}
-    leaves = [Tensor.wrap(a).requires_grad_() if is_float(a) else Tensor.wrap(a) for a in inputs]
-    with device.use("numpy"), enable_grad():
-        found = _results(op, inputs, attrs)
-        y = [Tensor.wrap(a).requires_grad_() for a in found]
-        g = [Tensor.wrap(c).requires_grad_() for c in cotangents]
-        several = op.outputs > 1
-        shares = op.rule(tuple(g) if several else g[0], tuple(y) if several else y[0], *leaves, **attrs)  # type: ignore
-        shares = shares if isinstance(shares, tuple) else (shares,)
-        gradients = _ends([(s, x) for s, x in zip(shares, leaves, strict=True) if is_float(x._data)])
-    nodes = topological_order(gradients)
-    return Tape([*g, *y, *leaves], nodes, gradients)
-
-
-def _results(op: Op, inputs: Sequence[np.ndarray], attrs: dict[str, Any]) -> list[np.ndarray]:
-    with no_grad():
-        out = apply(op, tuple(map(Tensor.wrap, inputs)), attrs)
-    return [t._data for t in out] if isinstance(out, tuple) else [out._data]
-
-
-def _ends(shares: list[tuple[Any, Tensor]]) -> list[Tensor]:
-    """The gradients with broadcasting undone, each as the result of a node of its own, so that each can be changed."""
-    ends: list[Tensor] = []
-    for share, x in shares:
-        t = share() if callable(share) else share
-        t = Tensor.wrap(np.zeros_like(x._data)) if t is None else t
-        if t.shape != x.shape:
-            t = METHODS["sum_to"](t, shape=x.shape)
-        if t.node is None or any(_place(t) == _place(e) for e in ends):
-            t = METHODS["clone"](t)
-        ends.append(t)
-    return ends
-
-
-def _place(t: Tensor) -> Place:
-    return (t, 0) if t.node is None else (t.node, t.index)
+Change = Callable[[Tape, Node, tuple], Tensor]
 
 
 # -- the mistakes -----------------------------------------------------------------------------------------------------
@@ -264,7 +189,7 @@ def mutants(
 
 
 def _tape(op: Op, inputs: Sequence[np.ndarray], attrs: dict[str, Any], rng: np.random.Generator) -> Tape:
-    results = _results(op, inputs, {**op.defaults, **attrs})
+    results = results_of(op, inputs, {**op.defaults, **attrs})
     return record(op, inputs, attrs, [signs(rng, y.shape) for y in results])
 
 
@@ -361,9 +286,7 @@ def power(op: Op, *, rng: np.random.Generator | None = None, each: int = EACH, d
     return report
 
 
-def _one_sample(
-    report: PowerReport, op: Op, k: int, inputs: Any, attrs: Any, rng: Any, each: int, again: bool
-) -> None:
+def _one_sample(report: PowerReport, op: Op, k: int, inputs: Any, attrs: Any, rng: Any, each: int, again: bool) -> None:
     tape = _tape(op, inputs, attrs, rng)
     full = {**op.defaults, **attrs}
     weights = np.concatenate([t._data.ravel() for t in tape.leaves[: op.outputs]])[None]

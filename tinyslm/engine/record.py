@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import device
-from ..errors import AnomalyError, DTypeError, GraphError, ShapeError
+from ..errors import AnomalyError, DTypeError, ShapeError, TinyslmError
 from ..tensor import Clock, Tensor
 from .modes import anomaly, recording
 from .where import caller, line_text
@@ -93,7 +93,7 @@ def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kerne
 
 
 def _explain(op: Op, arrays: list, attrs: Attrs, error: Exception) -> Exception:
-    if isinstance(error, (ShapeError, GraphError, DTypeError)):
+    if isinstance(error, TinyslmError):
         return error
     names = op.inputs if not op.variadic else [f"input {i}" for i in range(len(arrays))]
     got = ", ".join(f"{n}: {a.shape}" for n, a in zip(names, arrays, strict=False))

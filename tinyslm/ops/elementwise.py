@@ -69,14 +69,15 @@ def div_vjp(g, y, a, b):
 
 @op(r"y = a^b")
 def pow(xp, a, b):
-    """Power. At a = 0 the derivative with respect to b is taken as 0, and d(a^0)/da as 0."""
+    """Power. At a = 0 the derivative with respect to b is taken as 0, and d(a^0)/da as 0 everywhere."""
     return xp.power(a, b)
 
 
 @pow.vjp
 def pow_vjp(g, y, a, b):
     def base():
-        return where(b.eq(0), 0.0, g * b * a ** (b - 1)) if (b._data == 0).any() else g * b * a ** (b - 1)
+        corner = np.asarray((a._data == 0) & (b._data == 0))  # there a^(b-1) is infinite
+        return g * b * a ** (where(corner, 1.0, b - 1) if corner.any() else b - 1)
 
     return base, lambda: g * y * log(where(a.eq(0), 1.0, a))
 

@@ -52,7 +52,7 @@ def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoo
     """
     q, total = _soft_targets(logits, target, weight, ignore_index, label_smoothing)
     logp = log_softmax.forward(xp, logits)
-    rows = -xp.where(q == 0, 0, q * logp).sum(axis=-1)
+    rows = -(q * xp.where(q == 0, 0, logp)).sum(axis=-1)
     if reduction == "mean":
         with np.errstate(divide="ignore", invalid="ignore"):
             return (rows.sum() / total).astype(logits.dtype)

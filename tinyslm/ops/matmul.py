@@ -17,7 +17,7 @@ def matmul(xp, a, b):
     A batch of matrices times one matrix is computed as one tall product.
     """
     if b.ndim == 2 and a.ndim > 2:
-        return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
+        return (a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
     return a @ b
 
 
@@ -41,7 +41,7 @@ def matmul_vjp(g, y, a, b):
 
 
 def _rows(x: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # -1 would be ambiguous for no elements
 
 
 def _vector_vjp(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

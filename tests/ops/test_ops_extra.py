@@ -1,0 +1,418 @@
+"""What the samples of the registry do not show: conventions, edges, options, errors, and random shapes."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinyslm as ts
+from tinyslm.check import Verdict, gradcheck, gradgradcheck
+from tinyslm.errors import DTypeError, OptionError, ShapeError, TinyslmError
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def leaf(values):
+    return ts.tensor(np.asarray(values, np.float64), requires_grad=True)
+
+
+def gradient(function, *values):
+    """The gradients of the sum of a function at float64 inputs."""
+    leaves = [leaf(v) for v in values]
+    found = ts.grad(function(*leaves).sum(), leaves, allow_unused=True)
+    return found[0].numpy() if len(found) == 1 else tuple(g.numpy() for g in found)
+
+
+# -- conventions at kinks ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "at", "slope"),
+    [
+        (ts.relu, 0.0, 0.0),
+        (ts.abs, 0.0, 0.0),
+        (lambda x: ts.leaky_relu(x, 0.2), 0.0, 0.2),
+        (lambda x: ts.elu(x, 1.3), 0.0, 1.3),
+        (lambda x: x.clip(-1, 2), -1.0, 1.0),
+        (lambda x: x.clip(-1, 2), 2.0, 1.0),
+        (lambda x: x.clip(-1, 2), 2.1, 0.0),
+        (lambda x: x.clip(max=2), -50.0, 1.0),
+    ],
+)
+def test_slopes_at_kinks_are_the_declared_ones(function, at, slope):
+    assert gradient(function, [at]) == slope
+    assert gradcheck(function, np.array([at])).ok
+
+
+def test_the_norm_has_gradient_zero_at_zero_and_no_nan():
+    assert (gradient(lambda x: x.norm(), [0.0, 0.0]) == 0).all()
+    # By convention, and the check agrees: from the left and the right the slopes are -1 and 1.
+    assert (
+        gradcheck(lambda x: x.norm(), np.zeros(2), convention=ts.Op.registry["norm"].kinks).verdict
+        is Verdict.CONVENTION
+    )
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_ties_share_the_gradient_equally(name):
+    x = [[3.0, 3.0, 3.0], [1.0, 2.0, 2.0]] if name == "max" else [[3.0, 3.0, 3.0], [2.0, 1.0, 1.0]]
+    found = gradient(lambda x: getattr(x, name)(1), x)
+    assert np.allclose(found, [[1 / 3] * 3, [0, 0.5, 0.5]], rtol=1e-15)
+    assert gradcheck(lambda x: getattr(x, name)(1), np.array(x)).verdict is Verdict.CONVENTION
+
+
+@pytest.mark.parametrize("function", [ts.maximum, ts.minimum])
+def test_the_larger_of_two_equals_is_half_of_each(function):
+    a, b = gradient(function, [1.0, 2.0], [1.0, 2.0])
+    assert (a == 0.5).all() and (b == 0.5).all()
+
+
+def test_powers_at_zero():
+    base, exponent = gradient(lambda a, b: a**b, [0.0, 0.0, 0.0, 2.0], [0.0, 1.0, 3.0, 0.0])
+    assert base.tolist() == [0, 1, 0, 0]
+    assert exponent[:3].tolist() == [0, 0, 0] and exponent[3] == pytest.approx(math.log(2))
+    assert np.isfinite(gradient(lambda a: a**2, [0.0, -3.0])).all()
+    assert gradcheck(lambda a: a**3, draw(4)).ok  # negative bases, whole exponents
+
+
+def test_sqrt_and_log_at_zero_are_infinite_not_silent():
+    with np.errstate(divide="ignore"):
+        assert gradient(ts.sqrt, [0.0]) == np.inf
+        assert gradient(ts.log, [0.0]) == np.inf
+    assert ts.log(ts.tensor([0.0])).item() == -np.inf
+    assert np.isnan(ts.log(ts.tensor([-1.0])).item())
+
+
+def test_where_sends_nothing_to_the_side_not_chosen():
+    a, b = gradient(lambda a, b: ts.where(np.array([True, False]), a, b), [1.0, 2.0], [3.0, 4.0])
+    assert a.tolist() == [1, 0] and b.tolist() == [0, 1]
+    # A guard against log(0) inside the side not chosen has to sit inside: the gradient of the other side is 0 * inf.
+    safe = gradient(lambda x: ts.where(x > 0, ts.log(ts.where(x > 0, x, 1.0)), 0.0), [0.0, 2.0])
+    assert safe.tolist() == [0, 0.5]
+
+
+# -- dropout ----------------------------------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_mean_and_repeats_by_seed():
+    x = ts.tensor(np.ones(40_000), dtype="float64")
+    y = ts.dropout(x, p=0.3, seed=5).numpy()
+    assert set(np.unique(y)) == {0, 1 / 0.7}
+    # The standard error of the mean is sqrt(p / (1 - p) / n) = 0.0033; four of them.
+    assert abs(y.mean() - 1) < 4 * math.sqrt(0.3 / 0.7 / y.size)
+    assert np.array_equal(y, ts.dropout(x, p=0.3, seed=5).numpy())
+    assert not np.array_equal(y, ts.dropout(x, p=0.3, seed=6).numpy())
+
+
+def test_dropout_uses_one_mask_forward_and_backward():
+    x = leaf(np.ones(50))
+    y = ts.dropout(x, p=0.5, seed=3)
+    (g,) = ts.grad(y.sum(), x)
+    assert np.array_equal(g.numpy(), y.numpy())
+
+
+def test_dropout_at_the_ends_of_its_range():
+    assert np.array_equal(ts.dropout(ts.tensor([1.0, 2.0]), p=0.0).numpy(), [1, 2])
+    assert np.array_equal(ts.dropout(ts.tensor([1.0, 2.0]), p=1.0).numpy(), [0, 0])
+
+
+# -- indices ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_padding_row_gets_no_gradient_although_the_derivative_is_not_zero():
+    ids = np.array([0, 1, 0, 2])
+
+    def table(w):
+        return ts.embedding(ids, w, padding_idx=0)
+
+    found = gradient(table, draw(3, 2))
+    assert found.tolist() == [[0, 0], [1, 1], [1, 1]]
+    # A convention that no difference can know: the check of the whole table refuses it, of the other rows passes.
+    report = gradcheck(table, draw(3, 2))
+    assert report.verdict is Verdict.WRONG and report.entries[0].index[0] == 0
+    rest = ts.tensor(draw(1, 2))
+    assert gradcheck(lambda w: table(ts.cat([rest, w], 0)), draw(2, 2)).ok
+
+
+def test_repeated_indices_add_up():
+    assert gradient(lambda w: ts.embedding(np.array([1, 1, 1]), w), draw(2, 1)).tolist() == [[0], [3]]
+    assert gradient(lambda x: x[[0, 0, 2]], [1.0, 2.0, 3.0]).tolist() == [2, 0, 1]
+    assert gradient(lambda x: ts.gather(x, np.array([1, 1, 1]), dim=0), [1.0, 2.0]).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.array([True, False, True]),
+        (slice(None), np.array([True, False, True, False])),
+        np.zeros(3, bool),
+        (np.array([2, 2, 0]), slice(1, 3)),
+        (np.array([[0, 1], [1, 1]]),),
+        (..., -1),
+        (-1, None),
+        slice(None, None, -1),
+        slice(0, 0),
+        ts.tensor(np.array([1, 1, 0])),
+        [0, 2, 2],
+    ],
+    ids=str,
+)
+def test_getitem_of_every_kind(key):
+    x = draw(3, 4)
+    plain = key.numpy() if isinstance(key, ts.Tensor) else key
+    assert np.array_equal(ts.tensor(x)[key].numpy(), x[plain])
+    assert gradgradcheck(lambda x: x[key] * x[key], x).ok
+
+
+def test_one_hot():
+    assert ts.one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert ts.one_hot(ts.tensor(np.array([[1]])), 2, dtype="float64").dtype == np.float64
+    assert ts.one_hot(np.zeros((0,), int), 4).shape == (0, 4)
+    with pytest.raises(ShapeError, match="0 to 2, got -1 to 1"):
+        ts.one_hot([-1, 1], 3)
+    with pytest.raises(ShapeError, match="0 to 2"):
+        ts.one_hot([3], 3)
+    with pytest.raises(DTypeError, match="integer ids"):
+        ts.one_hot([0.5], 3)
+
+
+def test_an_embedding_is_a_one_hot_matrix_times_the_table():
+    ids, w = np.array([[1, 4], [4, 0]]), draw(5, 3)
+    product = (ts.one_hot(ids, 5, "float64") @ ts.tensor(w)).numpy()
+    assert np.array_equal(product, ts.embedding(ids, ts.tensor(w)).numpy())
+
+
+# -- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def test_split_in_every_way_and_back():
+    x = draw(7, 2)
+    for sizes in (3, 7, 9, [3, 4], [0, 7]):
+        parts = ts.split(ts.tensor(x), sizes)
+        assert np.array_equal(ts.cat(list(parts), 0).numpy(), x)
+    assert [p.shape for p in ts.split(ts.tensor(x), 3)] == [(3, 2), (3, 2), (1, 2)]
+    assert gradgradcheck(lambda x: tuple(p.exp() for p in ts.split(x, [2, 3, 2])), x).ok
+    assert gradcheck(lambda x: ts.split(x, 1, dim=-1)[1], x).ok
+    with pytest.raises(ShapeError, match=r"add up to 7.*\[3, 3\]"):
+        ts.split(ts.tensor(x), [3, 3])
+
+
+def test_cat_and_stack_of_the_same_tensor():
+    assert gradient(lambda x: ts.cat([x, x, x], 0), [1.0, 2.0]).tolist() == [3, 3]
+    assert gradient(lambda x: ts.stack([x, x * x]), [1.0, 2.0]).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "words"),
+    [
+        ("ij,jk", [(2, 3), (3, 2)], "'ij,jk->ik'"),
+        ("ij->i", [(2, 3), (3, 2)], "2 tensors"),
+        ("ii->i", [(2, 2)], "one different letter"),
+        ("ijk->i", [(2, 2)], "one different letter"),
+        ("...i->i", [(2, 2)], "like 'ij,jk->ik'"),
+        ("ij,jk->ik", [(2, 3), (4, 2)], "do not fit"),
+        ("ij->iz", [(2, 3)], "do not fit"),
+    ],
+)
+def test_einsum_refuses_what_it_does_not_do(equation, shapes, words):
+    with pytest.raises(ShapeError, match=words):
+        ts.einsum(equation, *[ts.tensor(np.ones(s)) for s in shapes])
+
+
+def test_convolutions_and_pools():
+    x, w, b = draw(2, 3, 9), draw(4, 3, 3), draw(4)
+    for options in ({}, {"stride": 2}, {"padding": 2}, {"dilation": 2}, {"stride": 2, "padding": 1, "dilation": 2}):
+        report = gradcheck(lambda x, w, b, options=options: ts.conv1d(x, w, b, **options), [x, w, b])
+        assert report.verdict is Verdict.RIGHT, str(report)
+    direct = np.array(
+        [[(w[o] * x[n, :, t : t + 3]).sum() + b[o] for t in range(7)] for n in range(2) for o in range(4)]
+    )
+    assert np.allclose(ts.conv1d(*map(ts.tensor, (x, w, b))).numpy().reshape(8, 7), direct, atol=1e-14)
+    assert gradcheck(lambda x: ts.max_pool1d(x, 3, 2), x).ok
+    assert gradgradcheck(lambda x: ts.avg_pool1d(x, 2) ** 2, x).ok
+    with pytest.raises(OptionError, match="stride"):
+        ts.conv1d(*map(ts.tensor, (x, w, b)), stride=0)
+
+
+# -- losses -----------------------------------------------------------------------------------------------------------
+
+
+def test_nll_loss_is_cross_entropy_without_the_softmax():
+    x, target = draw(5, 4), np.array([0, 3, -100, 1, 1])
+    for reduction in ("mean", "sum", "none"):
+        one = ts.nll_loss(ts.log_softmax(ts.tensor(x)), target, reduction=reduction).numpy()
+        two = ts.cross_entropy(ts.tensor(x), target, reduction=reduction).numpy()
+        assert np.allclose(one, two, rtol=1e-14, atol=1e-15)
+        report = gradgradcheck(lambda x, r=reduction: ts.nll_loss(ts.log_softmax(x), target, reduction=r), x)
+        assert report.verdict is Verdict.RIGHT, str(report)
+
+
+def test_cross_entropy_by_its_definition():
+    x, target, weight = draw(3, 4), np.array([1, 3, 1]), np.array([1.0, 2.0, 0.5, 4.0])
+    p = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    rows = -np.log(p[np.arange(3), target])
+    loss = ts.cross_entropy(ts.tensor(x), target, weight=weight).item()
+    assert loss == pytest.approx((weight[target] * rows).sum() / weight[target].sum(), rel=1e-14)
+    smooth = ts.cross_entropy(ts.tensor(x), target, label_smoothing=0.2, reduction="none").numpy()
+    assert np.allclose(smooth, 0.8 * rows + 0.2 * -np.log(p).mean(-1), rtol=1e-13)
+
+
+def test_cross_entropy_when_everything_is_ignored():
+    x, target = leaf(draw(2, 3)), np.array([-100, -100])
+    assert ts.cross_entropy(x, target, reduction="sum").item() == 0
+    assert (ts.grad(ts.cross_entropy(x, target, reduction="sum"), x)[0].numpy() == 0).all()
+    assert np.isnan(ts.cross_entropy(x, target).item())  # the mean over nothing, as in NumPy
+
+
+def test_ignored_targets_get_no_gradient():
+    found = gradient(lambda x: ts.cross_entropy(x, np.array([1, 2, 0]), ignore_index=2), draw(3, 3))
+    assert (found[1] == 0).all() and found[0].any() and found[2].any()
+
+
+def test_cross_entropy_of_extreme_logits_is_finite():
+    x = np.array([[1e4, -1e4], [-1e4, 1e4]])
+    value, grad = (
+        ts.cross_entropy(ts.tensor(x), np.array([1, 1])),
+        gradient(lambda x: ts.cross_entropy(x, np.array([1, 1])), x),
+    )
+    assert value.item() == 1e4 and np.isfinite(grad).all()
+    infinite = ts.cross_entropy(ts.tensor(np.array([[0.0, -np.inf]])), np.array([0]))
+    assert infinite.item() == 0
+
+
+def test_bad_targets_and_options_of_losses():
+    x = ts.tensor(draw(2, 3))
+    with pytest.raises(ShapeError, match="0 to 2, got 0 to 3"):
+        ts.cross_entropy(x, np.array([0, 3]))
+    with pytest.raises(DTypeError, match="integer class numbers"):
+        ts.cross_entropy(x, ts.tensor(np.array([0.0, 1.0])))
+    with pytest.raises(ShapeError, match="one weight per class"):
+        ts.cross_entropy(x, np.array([0, 1]), weight=np.ones(2))
+    with pytest.raises(OptionError, match="'average'"):
+        ts.mse_loss(x, x, reduction="average")
+
+
+def test_binary_cross_entropy_never_overflows():
+    x, y = np.array([1000.0, -1000.0, 0.0]), np.array([0.0, 1.0, 0.5])
+    rows = ts.binary_cross_entropy_with_logits(ts.tensor(x), ts.tensor(y), reduction="none").numpy()
+    assert np.allclose(rows, [1000, 1000, math.log(2)])
+
+
+def test_kl_divergence_counts_nothing_where_p_is_zero():
+    p, q = np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])
+    assert ts.kl_div(ts.tensor(np.log(q)), ts.tensor(p)).item() == pytest.approx(math.log(2))
+    assert np.isfinite(gradient(lambda x: ts.kl_div(x, ts.tensor(p)), np.log(q))).all()
+
+
+# -- numbers at the edge ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [ts.sigmoid, ts.tanh, ts.softplus, ts.silu, ts.gelu, ts.erf, ts.relu, ts.elu])
+def test_activations_of_huge_numbers_are_finite(function):
+    x = np.array([-1e4, -700.0, 700.0, 1e4])
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(function(ts.tensor(x)).numpy()).all()
+        assert np.isfinite(gradient(function, x)).all()
+
+
+@pytest.mark.parametrize("function", [ts.softmax, ts.log_softmax, ts.logsumexp])
+def test_softmax_does_not_overflow(function):
+    x = np.array([[1e4, 1e4 - 1, -1e4]])
+    assert np.isfinite(function(ts.tensor(x)).numpy()).all()
+    assert np.isfinite(gradient(function, x)).all()
+    shifted = function(ts.tensor(x - 1e4)).numpy()
+    moved = 1e4 if function is ts.logsumexp else 0
+    assert np.allclose(function(ts.tensor(x)).numpy(), shifted + moved, rtol=1e-12)
+
+
+def test_logsumexp_of_nothing_but_minus_infinity():
+    assert ts.logsumexp(ts.tensor(np.full(3, -np.inf)), 0).item() == -np.inf
+
+
+def test_products_with_zeros_have_right_gradients():
+    for x in ([2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]):
+        assert gradgradcheck(lambda x: x.prod(), np.array(x)).ok
+    assert gradient(lambda x: x.prod(), [2.0, 0.0, 3.0]).tolist() == [0, 6, 0]
+
+
+def test_statistics_of_one_and_of_no_element():
+    assert gradcheck(lambda x: x.var(1, correction=0), draw(3, 1)).ok
+    assert gradcheck(lambda x: x.std(1), draw(3, 4)).ok
+    assert np.isnan(ts.mean(ts.tensor(np.zeros((0,)))).item())
+    assert ts.sum(ts.tensor(np.zeros((0, 2)))).item() == 0
+
+
+def test_a_query_that_may_see_nothing_gets_zeros_and_no_nan():
+    q, k, v = draw(2, 3), draw(4, 3, seed=1), draw(4, 2, seed=2)
+    mask = np.array([[True, False, True, True], [False] * 4])
+    y = ts.attention(*map(ts.tensor, (q, k, v)), mask=mask)
+    assert (y.numpy()[1] == 0).all()
+    for g in gradient(lambda q, k, v: ts.attention(q, k, v, mask=mask), q, k, v):
+        assert np.isfinite(g).all()
+    assert (gradient(lambda v: ts.attention(ts.tensor(q), ts.tensor(k), v, mask=mask), v)[1] == 0).all()
+
+
+# -- random shapes ----------------------------------------------------------------------------------------------------
+
+FEW = st.integers(0, 3)
+
+
+def right(function, *inputs):
+    report = gradcheck(function, list(inputs))
+    assert report.verdict is Verdict.RIGHT, f"{[np.shape(i) for i in inputs]}\n{report}"
+
+
+@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0), st.integers(0, 99))
+def test_broadcasting_of_add_and_mul(shapes, seed):
+    a, b = (draw(*s, seed=seed + i) for i, s in enumerate(shapes.input_shapes))
+    a, b = np.asarray(a), np.asarray(b)
+    right(lambda a, b: a + b, a, b)
+    right(lambda a, b: (a * b, a - b), a, b)
+
+
+@given(
+    hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=2),
+    st.tuples(FEW, FEW, FEW),
+    st.sampled_from(["mm", "mv", "vm"]),
+)
+def test_matmul_of_any_batch(batches, sizes, kind):
+    (m, k, n), (left, right_) = sizes, batches.input_shapes
+    if kind == "mv" or kind == "vm":
+        left, right_ = (left, ()) if kind == "mv" else ((), right_)
+    a = draw(*left, *((k,) if kind == "vm" else (m, k)))
+    b = draw(*right_, *((k,) if kind == "mv" else (k, n)), seed=1)
+    assert np.allclose((ts.tensor(a) @ ts.tensor(b)).numpy(), a @ b, rtol=1e-13, atol=1e-13)
+    right(lambda a, b: a @ b, a, b)
+
+
+@given(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3), st.data())
+def test_sums_over_any_dimensions(shape, data):
+    dims = data.draw(st.none() | st.integers(-len(shape), len(shape) - 1) | _subsets(len(shape)))
+    keepdim = data.draw(st.booleans())
+    x = draw(*shape)
+    assert np.allclose(ts.sum(ts.tensor(x), dim=dims, keepdim=keepdim).numpy(), x.sum(axis=dims, keepdims=keepdim))
+    right(lambda x: x.sum(dims, keepdim), x)
+    right(lambda x: (x * x).sum(dims, keepdim), x)
+
+
+def _subsets(n):
+    return st.lists(st.integers(0, n - 1), unique=True, max_size=n).map(tuple)
+
+
+@given(hnp.array_shapes(min_dims=2, max_dims=3, max_side=4), st.integers(0, 5))
+def test_softmax_rows_add_up_to_one_and_ignore_shifts(shape, seed):
+    x = draw(*shape, seed=seed) * 5
+    for dim in range(-len(shape), len(shape)):
+        y = ts.softmax(ts.tensor(x), dim=dim).numpy()
+        assert np.allclose(y.sum(dim), 1, rtol=1e-14)
+        assert np.allclose(ts.softmax(ts.tensor(x + 3.5), dim=dim).numpy(), y, rtol=1e-12)
+
+
+def test_every_error_is_a_tinyslm_error():
+    with pytest.raises(TinyslmError):
+        ts.tensor(np.ones((2, 3))) @ ts.tensor(np.ones((2, 3)))
