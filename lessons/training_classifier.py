@@ -66,7 +66,7 @@ for seed in range(5):
     adam = optim.Adam(model.parameters(), lr=1e-3)
     for step in range(20):
         row = step % 2
-        y, (h, c) = lstm(embedding(two[row : row + 1]))
+        _, (h, _) = lstm(embedding(two[row : row + 1]))
         adam.zero_grad()
         ops.cross_entropy(dense(h[0]), np.array([row])).backward()
         adam.step()
@@ -108,14 +108,14 @@ embedding, lstm, dense = model = build(10_000, 64, 128, 1, 1, rng)
 
 def logits(ids):
     """Scores (B,) before the sigmoid."""
-    y, (h, c) = lstm(embedding(ids))
+    _, (h, _) = lstm(embedding(ids))
     return dense(h[0]).squeeze(-1)
 
 
 # %% [markdown]
 # ## The loss
 #
-# $L = -\frac{1}{B} \sum_b [y_b \ln p_b + (1 - y_b) \ln (1 - p_b)]$, written on the logits, so that no logarithm meets 0.
+# $L = -\frac{1}{B} \sum_b [y_b \ln p_b + (1 - y_b) \ln (1 - p_b)]$, written on logits, so that no logarithm meets 0.
 # The gradient that Adam will use is checked before anything is trained, on one short text in double precision.
 
 
@@ -193,25 +193,27 @@ lesson.figure(plot.confusion(report.confusion, report.labels), "Which class is t
 # %% [markdown]
 # ## Inside: the gates over one sentence
 #
-# The same weights, one step at a time, so that each gate can be seen: input $i$, forget $f$, output $o$, and the cell $c$.
+# The same weights, one step at a time, so that each gate can be seen: input $i$, forget $f$, output $o$, cell $c$. Of
+# the 128 units the one is shown whose gates move most.
 # %%
-words = tokenizer.tokens("It looks cheap, but after a year I still love it.")
-h, c = np.zeros(128), np.zeros(128)
+sentence = "It looks cheap, but after a year I still love it."
+words = tokenizer.tokens(sentence)
+padded, _ = pad([tokenizer.encode(sentence)], length=100)
 W, U, b = (p.numpy().astype(float) for p in (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_l0))
-traces = {name: [] for name in ("i", "f", "o", "c")}
-for x in embedding(np.array(tokenizer.encode("It looks cheap, but after a year I still love it."))).numpy():
+h, c, steps = np.zeros(128), np.zeros(128), []
+for x in embedding(padded[0]).numpy():
     i, f, g, o = np.split(W @ x + U @ h + b, 4)
     i, f, o = (1 / (1 + np.exp(-v)) for v in (i, f, o))
     c = f * c + i * np.tanh(g)
     h = o * np.tanh(c)
-    for name, value in zip("ifoc", (i, f, o, c), strict=True):
-        traces[name].append(value)
-fused = lstm(embedding(np.array([tokenizer.encode("It looks cheap, but after a year I still love it.")])))[1][0]
-difference = np.abs(fused.numpy()[0, 0] - h).max()
+    steps.append((i, f, o, c))
+_, (last, _) = lstm(embedding(padded))
+difference = np.abs(last.numpy()[0, 0] - h).max()
 lesson.check("B9", "the state computed gate by gate is the layer's own", difference < 1e-5)
-lesson.figure(
-    plot.gates({k: np.array(v) for k, v in traces.items()}, words), "Gates and cell while the sentence is read."
-)
+read = np.array(steps)[-len(words) :]
+unit = read[:, :3].std(axis=0).sum(axis=0).argmax()
+picture = plot.gates(dict(zip("ifoc", read[:, :, unit].T, strict=True)), words)
+lesson.figure(picture, "One unit reads the sentence: the cell adds up what the words bring.")
 
 # %% [markdown]
 # ## Your turn

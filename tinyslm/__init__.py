@@ -21,9 +21,42 @@ from .tensor import Tensor, tensor
 
 if TYPE_CHECKING:
     from . import check, checkpoint, data, lesson, metrics, models, nn, optim, plot, recipes, text, training
-    from .check import gradcheck, gradgradcheck
+    from .check.gradcheck import gradcheck as gradcheck
+    from .check.gradcheck import gradgradcheck as gradgradcheck
 
 __version__ = "0.1.0"
+__all__ = [
+    "Op",
+    "Tensor",
+    "check",
+    "checkpoint",
+    "data",
+    "detect_anomaly",
+    "device",
+    "enable_grad",
+    "errors",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "jvp",
+    "lesson",
+    "metrics",
+    "models",
+    "nn",
+    "no_grad",
+    "op",
+    "ops",
+    "optim",
+    "plot",
+    "recipes",
+    "tensor",
+    "text",
+    "training",
+    "use",
+    "vjp",
+]
+__all__ += ops.__all__
 
 _LATER = (
     "check", "checkpoint", "data", "lesson", "metrics", "models", "nn", "optim", "plot", "recipes", "text", "training",

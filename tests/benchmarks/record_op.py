@@ -1,7 +1,7 @@
 """What recording an operation costs above NumPy's own: `python tests/benchmarks/record_op.py`.
 
-Two (8, 8) float32 arrays are added by NumPy and, through the public operator with gradients on, by tinyslm; both sums are
-compared first. Prints the median of 15 alternating blocks, in microseconds.
+Two (8, 8) float32 arrays are added by NumPy and, through the public operator with gradients on, by tinyslm; both sums
+are compared first. Prints the median of 15 alternating blocks, in microseconds.
 """
 
 import statistics

@@ -24,8 +24,8 @@ def doctor() -> None:
     console.print(", ".join(f"{name} {_version(name)}" for name in PACKAGES), markup=False)
     grid = Grid("backend", "works", "version", "why not, and the remedy", box=None)
     for found in device.report():
-        mark = "yes" if found.works else "no"
-        grid.add_row(found.name, mark, found.version, "" if found.works else escape(f"{found.why}. Remedy: {found.remedy}"))
+        mark, fix = ("yes", "") if found.works else ("no", escape(f"{found.why}. Remedy: {found.remedy}"))
+        grid.add_row(found.name, mark, found.version, fix)
     console.print(grid)
     console.print(f"in use: {device.backend()} (kernels from {device.SMALL:,} elements on)")
     console.print(f"data sets are kept in {cache_dir()}", markup=False, soft_wrap=True)

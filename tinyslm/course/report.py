@@ -84,7 +84,7 @@ def _picture(path: Path, caption: str) -> str:
 
 # -- Markdown with formulas -------------------------------------------------------------------------------------------
 
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:[^$\n]|\n(?!\n))+?)\$", re.DOTALL)
 
 
 def markdown(text: str) -> str:
@@ -108,8 +108,10 @@ def formula(latex: str, display: bool = False) -> str:
     from matplotlib.mathtext import math_to_image
 
     picture = io.BytesIO()
+    latex = " ".join(latex.split())
+    shown = latex.replace(r"\frac", r"\dfrac") if display else latex
     try:
-        math_to_image(f"${latex}$", picture, prop=FontProperties(size=13 if display else 11.5), format="svg")
+        math_to_image(f"${shown}$", picture, prop=FontProperties(size=13 if display else 11.5), format="svg")
     except ValueError:
         return f"<code>{html.escape(latex)}</code>"
     data = base64.b64encode(picture.getvalue()).decode("ascii")

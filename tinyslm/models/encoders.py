@@ -1,7 +1,7 @@
-"""Between word vectors and class scores: each encoder turns (B, T, E) into (B, F).
+"""Between word vectors and class scores: an encoder turns (B, T, E) into (B, F).
 
-Every encoder states `features`, its F. `mask` (B, T) is True at real tokens; encoders that read padding as the article's
-code does ignore it unless the classifier asks for masks.
+Every encoder states `features`, its F. `mask` (B, T) is True at real tokens; without one, padding is read like a word,
+as in the article's code.
 """
 
 from __future__ import annotations
