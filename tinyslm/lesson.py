@@ -47,7 +47,8 @@ def figure(picture: Any, caption: str) -> Any:
         path = Path(folder) / f"figure{number}.png"
         picture.savefig(path, dpi=110)
         _record("figures", {"file": path.name, "caption": caption})
-    print(f"  figure: {caption}")
+    else:
+        print(f"  figure: {caption}")
     return picture
 
 
