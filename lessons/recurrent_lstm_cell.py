@@ -166,7 +166,7 @@ for name, candidate in {"sigmoid": ts.sigmoid, "tanh": ts.tanh}.items():
     turned[name] = np.abs((plus + minus).numpy()).max()
     print(f"{name:8s} largest sum of the state and its opposite: {turned[name]:.2g}")
 check("B8", "as printed: the odd symmetry is lost", turned["sigmoid"] > 0.1)
-check("B8", "with tanh: it holds to rounding", turned["tanh"] < 1e-15)
+check("B8", "with tanh: it holds to rounding", turned["tanh"] < 1e-12)
 
 # %% [markdown]
 # ## It breaks: a quarter of the slope
@@ -195,7 +195,7 @@ zero = ts.tensor(np.zeros((len(xs), H)))
 library = ts.lstm(xs, zero, zero, w_ih, w_hh, bias)[0].numpy()
 gap = np.abs(library - states["tanh"][1]).max()
 print(f"largest difference from ts.lstm over {T} steps: {gap:.1e}")
-check("B8", "repaired: the cell, step by step, equals ts.lstm over the sequence", gap < 1e-14)
+check("B8", "repaired: the cell, step by step, equals ts.lstm over the sequence", gap < 1e-12)
 short = ts.tensor(rng.normal(size=(B, 3, D)))
 start = ts.tensor(np.zeros((B, H)))
 report = ts.gradcheck(lambda *p: ts.lstm(short, start, start, *p)[0], [w_ih, w_hh, bias])

@@ -8,18 +8,16 @@ files in `ops/` fill. So this file imports no operation, and an editor still see
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import numpy as np
 
 from .errors import DTypeError, GraphError, ShapeError
 
-if TYPE_CHECKING:
-    from .engine import Node
-
 METHODS: dict[str, Callable[..., Any]] = {}
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on a GPU
+Node = Any  # engine.Node; not imported, because imports run one way
 Operand = Union["Tensor", np.ndarray, float, int]
 Dims = Union[int, Sequence[int], None]
 

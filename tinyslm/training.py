@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,7 @@ class Trainer:
         clip_norm: largest norm of the whole gradient, or None.
         patience: stop when this many epochs brought no better validation accuracy; 0 never stops early.
         generators: random generators whose states belong to a checkpoint (dropout), by name.
+        settings: what a resumed run must share with the one it goes on with: text, numbers, lists of them.
         folder: where checkpoints and the log go; None keeps nothing.
         save_seconds: time between checkpoints inside an epoch; one is written after every epoch anyway.
         listener: called with a `Progress` after each step.
@@ -117,6 +118,7 @@ class Trainer:
     clip_norm: float | None = None
     patience: int = 0
     generators: Mapping[str, np.random.Generator] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     save_seconds: float = 30.0
     listener: Callable[[Progress], None] | None = None
@@ -135,18 +137,27 @@ class Trainer:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Result:
-        """Train to the end, or until Ctrl-C or early stopping; the model ends with its best epoch's weights."""
-        early = False
-        with self._interruptible():
-            while self.batches.epoch < self.epochs and not self.stop_requested and not early:
+        """Train to the end, or until Ctrl-C or early stopping; the model ends with its best epoch's weights.
+
+        Raises:
+            TrainingError: the loss or a weight is not finite. The last checkpoint stays.
+            CheckpointError: a checkpoint can't be written. The one before stays.
+        """
+        self.save()  # a full or read-only disk shows now, not after an epoch
+        # Overflows are no news here: losses and weights are checked, and a sentence says what to do.
+        with self._interruptible(), np.errstate(all="ignore"):
+            while not self._done() and not self.stop_requested:
                 if self._run_epoch():
                     self._finish_epoch()
-                    early = self._no_progress()
-        interrupted = self.stop_requested and self.batches.epoch < self.epochs and not early
-        self.save()
-        if not interrupted and self.best:
-            self.model.load_state_dict(self.best)
-        return Result(self.history, self.best_epoch, interrupted, early)
+        if not self._done():
+            self.save()
+            return Result(self.history, self.best_epoch, interrupted=True)
+        self.model.load_state_dict(self.best)
+        return Result(self.history, self.best_epoch, stopped_early=self.batches.epoch < self.epochs)
+
+    def _done(self) -> bool:
+        waited = len(self.history) - self.best_epoch
+        return self.batches.epoch >= self.epochs or (self.patience > 0 and waited >= self.patience)
 
     def _run_epoch(self) -> bool:
         """Run what is left of an epoch; False when it was interrupted."""
@@ -156,9 +167,10 @@ class Trainer:
             self._one_step(rows)
             self.sums.seconds += time.perf_counter() - start
             self._tell()
-            if self.stop_requested and self.batches.index < len(self.batches):
+            unfinished = self.batches.index < len(self.batches)
+            if unfinished and self.stop_requested:
                 return False
-            if time.monotonic() - self._saved_at > self.save_seconds and self.batches.index < len(self.batches):
+            if unfinished and time.monotonic() - self._saved_at > self.save_seconds:
                 self.save()
         return True
 
@@ -166,10 +178,7 @@ class Trainer:
         loss, hits, tokens = self.step(rows)
         value = float(loss.item())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss became {value} in epoch {self.batches.epoch + 1}, step {self.batches.index}.\n"
-                "  Expected: a finite number; try a smaller --lr, or --clip 1. ts.detect_anomaly() names the place"
-            )
+            raise self._not_finite("The loss", value)
         self.optimizer.zero_grad()
         loss.backward()
         if self.clip_norm is not None:
@@ -185,6 +194,8 @@ class Trainer:
         if self.validate is not None:
             self.model.eval()
             record |= {f"valid_{k}": v for k, v in self.validate().items()}
+            if not math.isfinite(record["valid_loss"]):
+                raise self._not_finite("The validation loss", record["valid_loss"])
         record["seconds"] = round(self.sums.seconds, 3)
         record["tokens_per_second"] = round(self.sums.tokens / max(self.sums.seconds, 1e-9))
         self.history.append(record)
@@ -201,8 +212,14 @@ class Trainer:
             self.best_epoch = len(self.history)
             self.best = {k: np.array(v) for k, v in self.model.state_dict().items()}
 
-    def _no_progress(self) -> bool:
-        return bool(self.patience) and len(self.history) - self.best_epoch >= self.patience
+    def _not_finite(self, what: str, value: object) -> TrainingError:
+        place = f"epoch {self.batches.epoch + 1}, step {self.batches.index}"
+        place = place if self.batches.index else f"the end of epoch {self.batches.epoch}"
+        kept = "" if self.folder is None else f"\n  The checkpoint before it is kept in {self.folder}"
+        return TrainingError(
+            f"{what} became {value} in {place}.\n  Expected: finite numbers; start again with a smaller learning rate "
+            f"(--lr), or limit the gradient (--clip 1). ts.detect_anomaly() names the operation{kept}"
+        )
 
     def _tell(self) -> None:
         if self.listener is None:
@@ -246,28 +263,47 @@ class Trainer:
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write a checkpoint, if there is a folder."""
+        """Write a checkpoint, if there is a folder. Weights that are not finite never replace a good checkpoint."""
         self._saved_at = time.monotonic()
+        weights = self.model.state_dict()
+        for name, value in weights.items():
+            if not np.isfinite(value).all():
+                raise self._not_finite(f"The weight {name}", "NaN or infinite")
         if self.folder is None:
             return
-        arrays = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        arrays = {f"model/{k}": v for k, v in weights.items()}
         arrays |= {f"optimizer/{k}": v for k, v in self.optimizer.state_arrays().items()}
         arrays |= {f"best/{k}": v for k, v in self.best.items()}
         save_state(self.folder, arrays, self._plain_state())
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint; False if there is none."""
+        """Go on from the folder's checkpoint; False if there is none.
+
+        Raises:
+            CheckpointError: it is damaged, or of a run with other settings; nothing was changed on the disk.
+        """
         found = load_state(self.folder) if self.folder is not None else None
         if found is None:
             return False
         arrays, state = found
+        self._check_settings(state.get("settings"))
         try:
             self._restore(arrays, state)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"The checkpoint in {self.folder} lacks {error}; start anew without --resume"
+                f"The checkpoint in {self.folder} does not fit ({type(error).__name__}: {error}).\n"
+                "  Expected: what training wrote there; start anew without --resume"
             ) from None
         return True
+
+    def _check_settings(self, saved: Any) -> None:
+        before = saved if isinstance(saved, dict) else {}
+        changed = [f"{k} was {before.get(k)!r}, now {v!r}" for k, v in self.settings.items() if before.get(k) != v]
+        if changed:
+            raise CheckpointError(
+                f"The interrupted run in {self.folder} had other settings.\n  Expected: the same, so that the result "
+                f"is that of a run without a break\n  Got: {'; '.join(changed)}"
+            )
 
     def _plain_state(self) -> dict[str, Any]:
         return {
@@ -278,6 +314,7 @@ class Trainer:
             "history": self.history,
             "best_epoch": self.best_epoch,
             "sums": vars(self.sums),
+            "settings": dict(self.settings),
         }
 
     def _restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
@@ -289,7 +326,11 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         for name, generator in self.generators.items():
             generator.bit_generator.state = state["generators"][name]
-        self.history, self.best_epoch, self.sums = state["history"], state["best_epoch"], Sums(**state["sums"])
+        self.sums = Sums(**{f.name: state["sums"][f.name] for f in fields(Sums)})
+        self.history, self.best_epoch = state["history"], state["best_epoch"]
+        recorded, finished = [record["epoch"] for record in self.history], self.batches.epoch
+        if recorded != [*range(1, finished + 1)] or not 0 <= self.best_epoch <= finished:
+            raise ValueError(f"{finished} epochs, records of {recorded}, best {self.best_epoch}")
 
     def _write_log(self) -> None:
         if self.folder is None:
@@ -309,7 +350,12 @@ def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def forget(folder: Path) -> None:
-    """Remove a run's model, checkpoints, logs and reports from `folder`, and nothing else that lies there."""
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    for name in (*LOGS, "model.safetensors", "config.json", "training.json", "test_report.json"):
+    """Remove a run's checkpoints and logs from `folder`, and nothing else: a model that lies there stays."""
+    forget_checkpoint(folder)
+    for name in LOGS:
         (folder / name).unlink(missing_ok=True)
+
+
+def forget_checkpoint(folder: Path) -> None:
+    """Remove the checkpoints from `folder`: a finished run needs them no more, and they are larger than the model."""
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -67,6 +67,7 @@ def record(op: Op, inputs: Sequence[np.ndarray], attrs: dict[str, Any], cotangen
 
 
 def results_of(op: Op, inputs: Sequence[np.ndarray], attrs: dict[str, Any]) -> list[np.ndarray]:
+    """What the operation gives for these arrays, one array per result."""
     with no_grad():
         out = apply(op, tuple(map(Tensor.wrap, inputs)), attrs)
     return [t._data for t in out] if isinstance(out, tuple) else [out._data]

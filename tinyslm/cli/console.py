@@ -1,16 +1,17 @@
-"""What every command shares: the console, errors in words, the backend."""
+"""What every command shares: the console, errors in words, the backend, opening data."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from .. import device
 from ..data import Table, load, names, read_csv
@@ -18,14 +19,17 @@ from ..errors import DataError, OptionError, TinyslmError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+WIDE = 200  # columns of a table that goes into a file or a pipe, where nothing needs to wrap
 
 
 def open_console(stderr: bool = False) -> Console:
-    """A console that prints a mark in place of what the terminal's encoding lacks, instead of failing."""
+    """A console that shows texts as they are, with codes for characters that the terminal's encoding lacks."""
     stream = sys.stderr if stderr else sys.stdout
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="replace")
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+        stream.reconfigure(errors="backslashreplace")
+    width = None if stream.isatty() else WIDE
+    # The terminal wraps long lines itself: a command that was cut into lines could not be copied.
+    return Console(file=stream, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def errors_in_words() -> Iterator[None]:
     """Turn expected errors into one message and an exit code; TINYSLM_DEBUG=1 shows the traceback instead."""
     try:
         yield
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
@@ -46,24 +50,44 @@ def errors_in_words() -> Iterator[None]:
 
 def fail(message: str, code: int) -> None:
     """Print an error and leave."""
-    open_console(stderr=True).print(f"[bold red]error:[/] {escape(message)}")
+    console = open_console(stderr=True)
+    console.print("[bold red]error:[/]", end=" ")
+    console.print(message, markup=False)
     sys.exit(code)
 
 
 def explain(error: BaseException) -> str:
     """An error as a sentence with what to do."""
-    if isinstance(error, TinyslmError):
-        return str(error)
     if isinstance(error, MemoryError):
-        return "not enough memory; try a smaller --batch-size, --length or --vocabulary"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "not enough memory; try a smaller --batch-size, --length, --hidden or --vocabulary"
+    if isinstance(error, TinyslmError) or not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.ENOSPC:
         return f"the disk is full ({error.filename or 'while writing'}); free some space, nothing was half-written"
-    if isinstance(error, PermissionError):
-        return f"no permission for {error.filename}; choose a folder that you may write to with --out"
-    return str(error)
+    return f"{error.filename}: {error.strerror}.\n  Expected: a place to write to; pass another folder with --out"
 
 
-def choose_backend(backend: str | None, threads: int | None) -> None:
+@contextmanager
+def named_as_options(known: Sequence[str]) -> Iterator[None]:
+    """Let messages about an argument of Python's name the option of the command: batch_size becomes --batch-size."""
+    try:
+        yield
+    except OptionError as error:
+        name, _, rest = str(error).partition(":")
+        raise OptionError(f"--{name.replace('_', '-')}:{rest}" if name in known else str(error)) from None
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Words as a command line that can be pasted into a shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def this_command() -> list[str]:
+    """How the command was called: `tinyslm`, or `python -m tinyslm`."""
+    return ["python", "-m", "tinyslm"] if Path(sys.argv[0]).name == "__main__.py" else ["tinyslm"]
+
+
+def choose_backend(backend: str | None, threads: int | None = None) -> None:
     """Apply --backend and --threads."""
     if backend is not None:
         device.use(backend)
@@ -73,21 +97,37 @@ def choose_backend(backend: str | None, threads: int | None) -> None:
         os.environ["TINYSLM_NUM_THREADS"] = str(threads)
 
 
+def out_folder(path: Path) -> Path:
+    """The folder --out, if it is one or can become one; OptionError where a file is in the way."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise OptionError(f"--out: expected a folder, got {path}; {place} is a file")
+    return path
+
+
 def open_table(
     data: str,
-    text: str,
-    label: str | None,
+    text_column: str,
+    label_column: str,
     encoding: str,
     delimiter: str | None,
     data_dir: Path | None,
-    quoting: str = "minimal",
+    quoting: str,
 ) -> Table:
     """A CSV file by its path, standard input as "-", or a data set by its name."""
-    if data == "-" or Path(data).exists() or data.lower().endswith((".csv", ".tsv", ".txt")) or os.sep in data:
-        return read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, quoting=quoting)
+    if _is_path(data):
+        if data == "-" and sys.stdin is None:
+            raise DataError("standard input is closed; pass the path of a CSV file")
+        delimiter = "\t" if delimiter == r"\t" else delimiter  # a shell hands on two characters
+        return read_csv(data, text_column, label_column, encoding, delimiter, quoting)
     if data not in names():
         raise DataError(f"{data}: expected a CSV file or one of the data sets {', '.join(names())}")
     found = load(data, data_dir)
     if not isinstance(found, Table):
         raise DataError(f"{data}: expected texts with labels; this is a plain text")
     return found
+
+
+def _is_path(data: str) -> bool:
+    looks_like_one = data.lower().endswith((".csv", ".tsv", ".txt")) or "/" in data or os.sep in data
+    return data == "-" or looks_like_one or (data not in names() and Path(data).exists())

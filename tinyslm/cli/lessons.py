@@ -5,52 +5,109 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.syntax import Syntax
 from rich.table import Table as Grid
 
 from ..course import Outcome, lessons, run_lesson
-from ..course.lessons import choose
-from .console import choose_backend, open_console
+from ..course.lessons import cells, choose
+from ..course.notebook import notebook as notebook_of
+from ..course.progress import done, remember
+from ..course.unicode_math import in_unicode
+from ..files import write_text
+from .console import choose_backend, open_console, out_folder
 
-lessons_app = typer.Typer(help="The course: each formula run as printed, broken or not, repaired, and checked.")
+lessons_app = typer.Typer(
+    help="The course: each formula run as printed, broken or not, repaired, and checked.", invoke_without_command=True
+)
+
+
+@lessons_app.callback()
+def root(context: typer.Context) -> None:
+    """The course: each formula run as printed, broken or not, repaired, and checked."""
+    if context.invoked_subcommand is None:
+        list_lessons()
 
 
 @lessons_app.command("list")
 def list_lessons() -> None:
-    """List the lessons with their formulas."""
-    grid = Grid("lesson", "title", "formulas", "minutes to read", box=None)
-    for lesson in lessons():
-        grid.add_row(lesson.name, lesson.title, ", ".join(lesson.ids), str(lesson.minutes))
+    """List the lessons with their part, formulas, minutes to read, and whether you have run them."""
+    grid = Grid("part", "lesson", "title", "formulas", "minutes", "state", box=None)
+    grid.columns[1].no_wrap = True
+    finished = done()
+    for x in lessons():
+        state = "done" if x.name in finished else "not yet"
+        grid.add_row(x.part, x.name, x.title, ", ".join(x.ids), str(x.minutes), state)
     open_console().print(grid)
 
 
 @lessons_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A lesson or a formula ID.")],
+    solution: Annotated[bool, typer.Option(help="Show the solutions too.")] = False,
+) -> None:
+    """Read a lesson in the terminal, with its formulas as characters."""
+    console = open_console()
+    for lesson in choose([name]):
+        for cell in cells(lesson.path.read_text(encoding="utf-8")):
+            if cell.kind == "markdown":
+                console.print(Markdown(in_unicode(cell.text)))
+            elif cell.kind == "code" or solution:
+                console.print(Syntax(cell.text.strip("\n"), "python", background_color="default"))
+            else:
+                console.print("(a solution: --solution shows it)", style="dim")
+            console.print()
+
+
+@lessons_app.command()
+def notebook(
+    name: Annotated[str, typer.Argument(help="A lesson.")],
+    out: Annotated[Path | None, typer.Option(help="The file; NAME.ipynb here if left out.")] = None,
+) -> None:
+    """Write a lesson as a notebook."""
+    (lesson, *_) = choose([name])
+    path = out or Path(f"{lesson.name}.ipynb")
+    write_text(path, notebook_of(lesson))
+    open_console().print(f"notebook: {path}", markup=False)
+
+
+@lessons_app.command()
 def run(
-    names: Annotated[list[str] | None, typer.Argument(help="Lessons or formula IDs; all if left out.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Lessons, parts (I to V) or formula IDs; all if left out.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("tinyslm-report"),
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cuda.")] = None,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Run lessons and write their report, index.html, which opens offline. Exit code 1 if any check fails."""
     from ..course.report import write_report
 
-    choose_backend(backend, None)
+    choose_backend(backend)
     if backend is not None:
         os.environ["TINYSLM_BACKEND"] = backend  # each lesson runs in a process of its own
     console = open_console()
     chosen = choose(list(names or ()))
-    out.mkdir(parents=True, exist_ok=True)
+    out_folder(out).mkdir(parents=True, exist_ok=True)
     outcomes = []
     with tempfile.TemporaryDirectory() as scratch:
         for lesson in chosen:
             outcomes.append(run_lesson(lesson, Path(scratch) / lesson.name))
             _show(outcomes[-1])
+            if outcomes[-1].ok:
+                remember(lesson)
         write_report(outcomes, out / "index.html")
     checks, failed = sum(len(o.checks) for o in outcomes), [o.lesson.name for o in outcomes if not o.ok]
     console.print(f"\n{len(outcomes)} lessons, {checks} checks, {sum(o.seconds for o in outcomes):.0f} s", markup=False)
     console.print(f"report: {out / 'index.html'}", markup=False)
+    if open_report:
+        webbrowser.open((out / "index.html").resolve().as_uri())
     if failed:
         console.print(f"[bold red]failed:[/] {', '.join(failed)}")
         sys.exit(1)
@@ -60,7 +117,7 @@ def _show(o: Outcome) -> None:
     console = open_console()
     mark = "[green]ok[/]" if o.ok else "[bold red]failed[/]"
     error = "" if o.largest_error is None else f", largest gradient error {o.largest_error:.1e}"
-    console.print(f"{mark} [bold]{o.lesson.title}[/]  {len(o.checks)} checks{error}, {o.seconds:.1f} s")
+    console.print(f"{mark} [bold]{escape(o.lesson.title)}[/]  {len(o.checks)} checks{error}, {o.seconds:.1f} s")
     for check in o.checks:
         verdict = f"  [{check['verdict']}]" if check["verdict"] else ""
         number = "" if check["error"] is None else f"  {check['error']:.1e}"

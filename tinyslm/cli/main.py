@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .audit import audit
+from .check import check
 from .console import errors_in_words, open_console
 from .data import data_app
+from .derive import derive
 from .doctor import doctor
 from .lessons import lessons_app
 from .predict import evaluate, predict
@@ -24,9 +27,12 @@ app = typer.Typer(
 app.add_typer(train_app, name="train")
 app.add_typer(lessons_app, name="lessons")
 app.add_typer(data_app, name="data")
+app.command()(check)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(doctor)
+app.command()(derive)
+app.command()(audit)
 
 
 def _show_version(wanted: bool) -> None:

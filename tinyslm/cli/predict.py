@@ -13,14 +13,14 @@ import typer
 from rich.console import Console
 
 from .. import plot
+from ..data import Table
 from ..data.encodings import decode
-from ..errors import DataError
-from ..files import write_text
-from ..metrics import class_report
+from ..errors import DataError, OptionError
+from ..metrics import ClassReport, class_report
 from ..models import Classifier, Prediction
-from ..recipes.classifier import class_numbers, style_scores
-from .console import choose_backend, open_console, open_table
-from .train import style_grid
+from ..recipes.classifier import class_numbers, quiet_fonts, style_scores, write_json
+from .console import choose_backend, open_console, open_table, out_folder
+from .scores import show_scores
 
 
 def predict(
@@ -34,18 +34,23 @@ def predict(
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cuda.")] = None,
 ) -> None:
     """Label texts with a trained model."""
-    choose_backend(backend, None)
+    choose_backend(backend)
     classifier = Classifier.load(folder)
     console = open_console()
-    wanted = list(texts or ()) or _lines(file, encoding)
+    if texts and file is not None:
+        raise OptionError("--file: expected texts from one place, got a file and texts on the command line")
+    wanted = texts or _lines(file, encoding)
     for text, prediction in zip(wanted, classifier.predict(wanted), strict=True):
-        _show(console, text, prediction, as_json)
+        if as_json:
+            print(_as_json(text, prediction))
+        else:
+            _show(console, text, prediction)
 
 
 def _lines(file: Path | None, encoding: str) -> list[str]:
     if file is not None and not file.is_file():
         raise DataError(f"--file: expected a file with one text a line; there is none at {file}")
-    if file is None and sys.stdin.isatty():
+    if file is None and (sys.stdin is None or sys.stdin.isatty()):
         raise DataError('expected a text: tinyslm predict FOLDER "text", --file PATH, or lines on standard input')
     content = file.read_bytes() if file is not None else sys.stdin.buffer.read()
     where = str(file or "standard input")
@@ -55,13 +60,16 @@ def _lines(file: Path | None, encoding: str) -> list[str]:
     return lines
 
 
-def _show(console: Console, text: str, p: Prediction, as_json: bool) -> None:
-    if as_json:
-        record = {"text": text, "label": p.label, "probabilities": p.probabilities, "known": p.known, "words": p.words}
-        console.print(json.dumps(record, ensure_ascii=False), markup=False, soft_wrap=True)
-        return
-    note = "" if p.known else "   (none of its words was seen in training: this is the model's bias)"
-    console.print(f"{p.label}  {p.probability:.1%}  {text}{note}", markup=False, soft_wrap=True)
+def _as_json(text: str, p: Prediction) -> str:
+    record = {"text": text, "label": p.label, "probabilities": p.probabilities, "known": p.known, "words": p.words}
+    readable = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(record, ensure_ascii=not readable)
+
+
+def _show(console: Console, text: str, p: Prediction) -> None:
+    why = "none of its words was seen in training" if p.words else "there is no word in it"
+    note = "" if p.known else f"   ({why}: this is only the model's bias)"
+    console.print(f"{p.label}  {p.probability:.1%}  {text}{note}", markup=False)
 
 
 def evaluate(
@@ -80,24 +88,34 @@ def evaluate(
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cuda.")] = None,
 ) -> None:
     """Accuracy, precision, recall and F1 of a trained model on labelled texts."""
-    choose_backend(backend, None)
+    choose_backend(backend)
+    target = out_folder(out or folder)
     classifier = Classifier.load(folder)
     table = open_table(data, text_column, label_column, encoding, delimiter, data_dir, quoting)
-    table = table if split is None else table.where("split", split)
-    if not len(table):
-        raise DataError(f"{data}: expected rows to evaluate, got none")
+    table = table if split is None else _part(table, split)
     labels = list(classifier.config.labels)
     true = class_numbers(table, labels)
     found = np.asarray(classifier.probabilities(table.texts)).argmax(-1)
     report = class_report(true, found, labels)
     console = open_console()
-    console.print(str(report), markup=False)
-    by_style = style_scores(table, report, found)
-    if by_style:
-        console.print(style_grid(by_style))
-    target = out or folder
-    target.mkdir(parents=True, exist_ok=True)
-    stem = f"evaluation_{Path(data).stem or 'stdin'}"
-    write_text(target / f"{stem}.json", json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n")
-    plot.save(plot.confusion(report.confusion, report.labels), target / f"{stem}.png")
+    for note in table.warnings:
+        console.print(f"note: {note}", markup=False)
+    show_scores(console, report, style_scores(table, report, found))
+    stem = f"evaluation_{'stdin' if data == '-' else Path(data).stem}"
+    _write_report(report, target, stem)
     console.print(f"report and picture: {target / stem}.json, .png", markup=False)
+
+
+def _part(table: Table, split: str) -> Table:
+    column = table.extra.get("split")
+    if column is None or split not in column:
+        found = "no such column" if column is None else ", ".join(sorted(set(column))[:10])
+        raise DataError(f"--split: expected rows with {split!r} in the column split of {table.source}; got {found}")
+    return table.where("split", split)
+
+
+def _write_report(report: ClassReport, folder: Path, stem: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{stem}.json", asdict(report))
+    with quiet_fonts():
+        plot.save(plot.confusion(report.confusion, report.labels), folder / f"{stem}.png")

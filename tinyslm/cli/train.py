@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table as Grid
+from rich.progress import BarColumn, Progress, TextColumn
 
 from .. import training
+from ..data import Table
 from ..errors import OptionError
+from ..models import ClassifierConfig
 from ..recipes import classifier as recipe
-from .console import INTERRUPTED, choose_backend, open_console, open_table
+from .console import (
+    INTERRUPTED,
+    choose_backend,
+    fail,
+    named_as_options,
+    open_console,
+    open_table,
+    out_folder,
+    quoted,
+    this_command,
+)
+from .scores import show_scores
 
 train_app = typer.Typer(help="Train a model.", no_args_is_help=True)
 
 MODEL, TRAINING, FILES = "The model", "The training", "The data"
+READING = ("text_column", "label_column", "encoding", "delimiter", "data_dir", "quoting")
+HOLDS = {"model.safetensors": "a model", "checkpoint/latest.json": "an interrupted run"}
 
 
 def _in(panel: str, text: str, *names: str) -> Any:
@@ -46,11 +63,11 @@ def classifier(
     vocabulary: Annotated[int, _in(MODEL, "Size of the vocabulary.")] = 10_000,
     embedding: Annotated[int, _in(MODEL, "Size of a word vector.")] = 64,
     hidden: Annotated[int, _in(MODEL, "Hidden size; number of filters for cnn.")] = 128,
-    length: Annotated[int, _in(MODEL, "Tokens per text; others are cut or padded at the front.")] = 100,
-    layers: Annotated[int, _in(MODEL, "Layers on top of each other.")] = 1,
+    length: Annotated[int, _in(MODEL, "Tokens per text; longer ones are cut, others padded, at the front.")] = 100,
+    layers: Annotated[int, _in(MODEL, "Layers on top of each other (recurrent models and the transformer).")] = 1,
     heads: Annotated[int, _in(MODEL, "Attention heads of the transformer.")] = 4,
     bidirectional: Annotated[bool, _in(MODEL, "Also read from the last word to the first.")] = False,
-    pooling: Annotated[str, _in(MODEL, "last, mean, max or attention over the states.")] = "last",
+    pooling: Annotated[str, _in(MODEL, "last, mean, max or attention (transformer: last is mean).")] = "last",
     dropout: Annotated[float, _in(MODEL, "Share of the features that dropout zeroes.")] = 0.0,
     masked: Annotated[bool, _in(MODEL, "Hide the padding from the encoder.")] = False,
     outputs: Annotated[str, _in(MODEL, "auto: one output for two classes; softmax: one per class.")] = "auto",
@@ -69,58 +86,74 @@ def classifier(
     min_count: Annotated[int, _in(TRAINING, "Words rarer than this are unknown.")] = 1,
     seed: Annotated[int, _in(TRAINING, "Of weights, order and split; the same seed gives the same model.")] = 0,
     resume: Annotated[bool, _in(TRAINING, "Go on with an interrupted run in the folder --out.")] = False,
-    force: Annotated[bool, _in(FILES, "Replace a model that is already in the folder --out.")] = False,
+    force: Annotated[bool, _in(FILES, "Replace the model in the folder --out, once the new one is whole.")] = False,
     backend: Annotated[str | None, _in(TRAINING, "numpy, numba or cuda.")] = None,
     threads: Annotated[int | None, _in(TRAINING, "Threads of the kernels.")] = None,
 ) -> None:  # fmt: skip
     """Train a text classifier; without arguments, the articles' LSTM on the bundled reviews."""
-    given = dict(locals())
-    choose_backend(backend, threads)
-    _check_folder(out, resume, force)
+    _train(dict(locals()))
+
+
+def _train(given: dict[str, Any]) -> None:
+    data, out = given["data"], given["out"]
+    choose_backend(given["backend"], given["threads"])
+    _check_folder(out, given["resume"], given["force"])
     console = open_console()
-    table = open_table(data, text_column, label_column, encoding, delimiter, data_dir, quoting)
-    options = recipe.Options(**{k: given[k] for k in recipe.Options.__dataclass_fields__})
-    config = recipe.config_for(recipe.with_classes(table), **given)
-    with Display(console) as display:
-        run = recipe.ClassifierTraining(table, config, options, out, display.step, display.epoch)
-        _introduce(console, data, table, run)
-        trained = run.run(resume)
-    _conclude(console, out, trained, data)
+    table = open_table(data, **{name: given[name] for name in READING})
+    with named_as_options(list(given)):
+        run = _prepare(recipe.with_classes(table), out, given)
+    _introduce(console, data, table, run)
+    with Display(console) as display, _goes_on(out):
+        run.trainer.listener, run.trainer.epoch_listener = display.step, display.epoch
+        trained = run.run(given["resume"])
+    _conclude(console, out, trained)
+
+
+def _prepare(table: Table, out: Path, given: dict[str, Any]) -> recipe.ClassifierTraining:
+    options = recipe.Options(**_for(recipe.Options, given))
+    config = recipe.config_for(table, **_for(ClassifierConfig, given))
+    return recipe.ClassifierTraining(table, config, options, out)
+
+
+def _for(kind: type, given: dict[str, Any]) -> dict[str, Any]:
+    return {f.name: given[f.name] for f in fields(kind) if f.name in given}
 
 
 def _check_folder(out: Path, resume: bool, force: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise OptionError(f"--out: expected a folder, got the file {out}")
-    used = any((out / name).exists() for name in ("config.json", "checkpoint", "training.json"))
-    if used and not resume and not force:
+    out_folder(out)
+    if resume and force:
+        raise OptionError("--resume goes on with a run, --force starts a new one; expected only one of them")
+    # A folder without either holds nothing that could be lost.
+    holds = [what for name, what in HOLDS.items() if (out / name).exists()]
+    if holds and not resume and not force:
         raise OptionError(
-            f"--out: {out} already holds a model or an interrupted run.\n"
-            "  Expected: another folder, --resume to go on with it, or --force to replace it"
+            f"--out: {out} already holds {' and '.join(holds)}.\n"
+            "  Expected: another folder, --resume to go on with an interrupted run, or --force to replace it"
         )
-    if force and not resume:
-        training.forget(out)
 
 
-def _introduce(console: Console, name: str, table: Any, run: recipe.ClassifierTraining) -> None:
-    parts, model = run.parts, run.classifier.model
+def _introduce(console: Console, name: str, table: Table, run: recipe.ClassifierTraining) -> None:
+    parts, classifier = run.parts, run.classifier
     for note in [*table.warnings, *parts.notes]:
-        console.print(f"[yellow]note:[/] {note}", markup=True)
+        console.print("[yellow]note:[/]", end=" ")
+        console.print(note, markup=False)
     sizes = (
         f"{len(parts.train):,} texts to train, {len(parts.valid):,} to choose the epoch, {len(parts.test):,} to test"
     )
     console.print(f"data    {name}: {sizes}", markup=False)
-    console.print(f"classes {', '.join(f'{k} ({n:,})' for k, n in table.classes().items())}", markup=False)
-    console.print(f"model   {run.classifier.config.model}, {model.num_parameters():,} parameters", markup=False)
+    console.print(f"classes {'; '.join(f'{k} ({n:,})' for k, n in table.classes().items())}", markup=False)
+    size = f"{classifier.model.num_parameters():,} parameters, {len(classifier.tokenizer):,} known words"
+    console.print(f"model   {classifier.config.model}, {size}", markup=False)
 
 
 class Display:
-    """A progress bar on a terminal, one line per epoch anywhere."""
+    """A progress bar on a terminal, and one line per epoch."""
 
     def __init__(self, console: Console):
         self.console = console
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[info]}")]
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.task: TaskID | None = None
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[info]}")]
+        self.bar = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", visible=False, info="")
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -132,54 +165,53 @@ class Display:
     def step(self, p: training.Progress) -> None:
         """Show the state after a step."""
         info = (
-            f"loss {p.loss:.3f}  accuracy {p.accuracy:6.1%}  {p.tokens_per_second:,.0f} tokens/s  "
+            f"loss {p.loss:.3f}  accuracy {p.accuracy:.1%}  {p.tokens_per_second:,.0f} tokens/s  "
             f"{_clock(p.seconds_left)} left"
         )
-        if self.task is None:
-            self.task = self.bar.add_task("", total=p.steps, info=info)
-        self.bar.update(
-            self.task, description=f"epoch {p.epoch}/{p.epochs}", completed=p.step, total=p.steps, info=info
-        )
+        name = f"epoch {p.epoch}/{p.epochs}"
+        self.bar.update(self.task, description=name, completed=p.step, total=p.steps, info=info, visible=True)
 
     def epoch(self, record: dict[str, float]) -> None:
         """Print the record of an epoch."""
+        # On a terminal the bar shows the speed, and the line fits 80 columns.
+        speed = "" if self.console.is_terminal else f"  {record['tokens_per_second']:,.0f} tokens/s"
         self.console.print(
             f"epoch {record['epoch']:>3.0f}  loss {record['train_loss']:.3f}  accuracy {record['train_accuracy']:6.1%}"
-            f"   validation: loss {record['valid_loss']:.3f}  accuracy {record['valid_accuracy']:6.1%}"
-            f"   {record['tokens_per_second']:>9,.0f} tokens/s",
+            f"  validation loss {record['valid_loss']:.3f}  accuracy {record['valid_accuracy']:6.1%}{speed}",
             markup=False,
         )
 
 
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _conclude(console: Console, out: Path, trained: recipe.Trained, data: str) -> None:
+@contextmanager
+def _goes_on(out: Path) -> Iterator[None]:
+    """Say how to go on after a second Ctrl-C, which does not wait for anything to be saved."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted; the last checkpoint is in {out}\ngo on with: {_again()}", INTERRUPTED)
+
+
+def _conclude(console: Console, out: Path, trained: recipe.Trained) -> None:
     result = trained.result
-    if result.interrupted or trained.report is None:
+    if trained.report is None:
         console.print(f"stopped; everything up to here is saved in {out}", markup=False)
-        console.print(f"go on with: {_again()} --resume", markup=False)
+        console.print(f"go on with: {_again()}", markup=False)
         sys.exit(INTERRUPTED)
     if result.stopped_early:
         console.print(f"stopped early: no better epoch than {result.best_epoch}", markup=False)
-    console.print(f"\ntest part, opened once, with the weights of epoch {result.best_epoch}:")
-    console.print(str(trained.report), markup=False)
-    if trained.by_style:
-        console.print(style_grid(trained.by_style))
-    console.print(f"model, log and pictures: {out}", markup=False)
-    console.print(f'try it: tinyslm predict {out} "your text"', markup=False)
-
-
-def style_grid(by_style: dict[str, tuple[float, int]]) -> Grid:
-    """Accuracy by the column `style` of the data."""
-    grid = Grid("style", "accuracy", "texts", title=None, box=None)
-    for style, (accuracy, rows) in by_style.items():
-        grid.add_row(style, f"{accuracy:.1%}", str(rows))
-    return grid
+    console.print(f"\ntest part, opened once, with the weights of epoch {result.best_epoch}:", markup=False)
+    show_scores(console, trained.report, trained.by_style)
+    console.print(f"\nmodel, log and pictures: {out}", markup=False)
+    console.print(f'try it: {quoted([*this_command(), "predict", str(out)])} "your text"', markup=False)
 
 
 def _again() -> str:
+    """The command that was typed, with --resume."""
     words = [a for a in sys.argv[1:] if a not in ("--resume", "--force")]
-    return " ".join(["tinyslm", *(f'"{w}"' if " " in w else w for w in words)])
+    return quoted([*this_command(), *words, "--resume"])

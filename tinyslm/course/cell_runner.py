@@ -44,7 +44,7 @@ def run(path: Path, out: Path) -> int:
     for cell in cells(path.read_text(encoding="utf-8")):
         entry: dict[str, Any] = {"kind": cell.kind, "text": cell.text, "output": "", "figures": []}
         outputs.append(entry)
-        if cell.kind == "code" and not failed:
+        if cell.kind != "markdown" and not failed:
             before = set(out.glob("figure*.png"))
             entry["output"], failed = _run_cell(cell.text, cell.line, path, module)
             entry["figures"] = sorted(p.name for p in set(out.glob("figure*.png")) - before)
@@ -59,7 +59,7 @@ def _run_cell(text: str, line: int, path: Path, module: ModuleType) -> tuple[str
         code = compile("\n" * (line - 1) + text, str(path), "exec")
         with contextlib.redirect_stdout(tee):
             exec(code, module.__dict__)
-    except Exception:
+    except (Exception, SystemExit):  # a lesson that leaves early has not run to its end
         tee.write(traceback.format_exc(limit=-3))
         return tee.copy.getvalue(), True
     return tee.copy.getvalue(), False

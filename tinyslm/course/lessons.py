@@ -11,9 +11,10 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Lesson:
-    """One entry of the manifest: name (its file without .py), title, formulas by ID, the time it may take."""
+    """One entry of the manifest: name (its file without .py), part of the course, title, formulas, time it may take."""
 
     name: str
+    part: str
     title: str
     ids: tuple[str, ...]
     minutes: int
@@ -23,7 +24,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a percent script: "markdown" or "code", its text, and the line of the file where it starts."""
+    """One cell of a percent script: "markdown", "code" or "solution", its text, and the line where it starts."""
 
     kind: str
     text: str
@@ -44,23 +45,29 @@ def lessons() -> list[Lesson]:
     folder = lessons_folder()
     entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return [
-        Lesson(e["name"], e["title"], tuple(e["ids"]), e["minutes"], e["seconds"], folder / f"{e['name']}.py")
+        Lesson(
+            e["name"], e["part"], e["title"], tuple(e["ids"]), e["minutes"], e["seconds"], folder / f"{e['name']}.py"
+        )
         for e in entries
     ]
 
 
 def choose(names: list[str]) -> list[Lesson]:
-    """The lessons with these names or formula IDs, in their order; all of them for an empty list."""
+    """The lessons with these names, parts or formula IDs, in their order; all of them for an empty list or "all"."""
     every = lessons()
-    wanted = {n.lower().removesuffix(".py") for n in names}
-    found = [x for x in every if not wanted or wanted & {x.name, *(i.lower() for i in x.ids)}]
-    missing = wanted - {x.name for x in every} - {i.lower() for x in every for i in x.ids}
+    wanted = {n.lower().removesuffix(".py") for n in names} - {"all"}
+    found = [x for x in every if not wanted or wanted & _known_as(x)]
+    missing = wanted - {name for x in every for name in _known_as(x)}
     if missing:
         raise DataError(
             f"There is no lesson {', '.join(sorted(missing))}.\n"
-            f"  Expected: one of {', '.join(x.name for x in every)}, or a formula such as A6"
+            f"  Expected: one of {', '.join(x.name for x in every)}, a part (I to V), or a formula such as A6"
         )
     return found
+
+
+def _known_as(lesson: Lesson) -> set[str]:
+    return {lesson.name, lesson.part.lower(), *(i.lower() for i in lesson.ids)}
 
 
 def cells(source: str) -> list[Cell]:
@@ -74,7 +81,7 @@ def cells(source: str) -> list[Cell]:
         text = "\n".join(lines)
         if text.strip():
             found.append(Cell(kind, _uncomment(text) if kind == "markdown" else text, start))
-        kind = "markdown" if "[markdown]" in line else "code"
+        kind = "markdown" if "[markdown]" in line else "solution" if "solution" in line else "code"
         start, lines = number + 1, []
     return found
 

@@ -48,7 +48,24 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
         for o in outcomes
     )
     head = "<tr><th>lesson<th>formulas<th>checks<th>largest gradient error<th>time<th></tr>"
-    return f"<h1>Lessons</h1><p>{len(outcomes)} lessons, {state}.</p><table>{head}{rows}</table>"
+    table = f"<table>{head}{rows}</table>"
+    return f"<h1>Lessons</h1><p>{len(outcomes)} lessons, {state}.</p>{table}{_formulas(outcomes)}"
+
+
+def _formulas(outcomes: Sequence[Outcome]) -> str:
+    """Which lesson decides which formula, and how."""
+    found: dict[str, dict[str, str]] = {}
+    for o in outcomes:
+        for check in o.checks:
+            if check["id"] and check["verdict"]:
+                found.setdefault(check["id"], {})[check["verdict"]] = o.lesson.name
+    rows = "".join(
+        f"<tr><td>{id}</td><td>{html.escape(verdict)}</td><td><a href='#{name}'>{name}</a></td></tr>"
+        for id in sorted(found, key=lambda i: (i[0], int(i[1:])))
+        for verdict, name in found[id].items()
+    )
+    head = "<tr><th>formula<th>verdict<th>shown in</tr>"
+    return f"<h2>Formulas</h2><table>{head}{rows}</table>" if rows else ""
 
 
 def _mark(ok: bool) -> str:
@@ -70,7 +87,8 @@ def _cell(cell: dict, o: Outcome) -> str:
         return markdown(cell["text"])
     output = f'<pre class="output">{html.escape(cell["output"])}</pre>' if cell["output"].strip() else ""
     pictures = "".join(_picture(o.folder / name, o.figures.get(name, "")) for name in cell["figures"])
-    return f"<pre><code>{html.escape(cell['text'].strip())}</code></pre>{output}{pictures}"
+    body = f"<pre><code>{html.escape(cell['text'].strip())}</code></pre>{output}{pictures}"
+    return f"<details><summary>Solution</summary>{body}</details>" if cell["kind"] == "solution" else body
 
 
 def _picture(path: Path, caption: str) -> str:

@@ -38,8 +38,8 @@ class Outcome:
 
 
 def run_lesson(lesson: Lesson, folder: Path) -> Outcome:
-    """Run `lesson`; everything it leaves goes into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Run `lesson`; everything it leaves goes into `folder`. A lesson without a check has shown nothing: it fails."""
+    _make_empty(folder)
     start = time.perf_counter()
     command = [sys.executable, "-m", "tinyslm.course.cell_runner", str(lesson.path), str(folder)]
     trouble = ""
@@ -54,9 +54,19 @@ def run_lesson(lesson: Lesson, folder: Path) -> Outcome:
     seconds = time.perf_counter() - start
     checks = _lines(folder / "checks.jsonl")
     figures = {f["file"]: f["caption"] for f in _lines(folder / "figures.jsonl")}
+    if ok and not checks:
+        ok, trouble = False, "expected at least one check, got none; call check() from tinyslm.lesson"
     return Outcome(
         lesson, ok and all(c["ok"] for c in checks), seconds, checks, figures, _cells(folder), folder, trouble
     )
+
+
+def _make_empty(folder: Path) -> None:
+    """Make the folder, and remove what an earlier run of a lesson left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pattern in ("checks.jsonl", "figures.jsonl", "cells.json", "figure*.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def _environment(folder: Path) -> dict[str, str]:

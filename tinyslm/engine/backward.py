@@ -33,14 +33,17 @@ METHODS["backward"] = backward
 
 
 def listed(value: Any) -> list:
+    """A list of one or several."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def or_zeros(g: Tensor | None, like: Tensor) -> Tensor:
+    """The gradient, or zeros of the right shape where there is none."""
     return Tensor.wrap(np.zeros_like(like._data)) if g is None else g
 
 
 def seed_of(output: Tensor, gradient: Any) -> Tensor:
+    """The cotangent that a pass starts with: the one given, checked, or 1 for a single number."""
     if gradient is None:
         if output.size != 1:
             raise GraphError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from ..tensor import Clock, Tensor
 from .modes import anomaly, recording
 from .where import caller, line_text
 
-if TYPE_CHECKING:
-    from .operation import Op
-
 Attrs = dict[str, Any]
+Op = Any  # operation.Op; not imported, because imports run one way
 
 
 class Node:
@@ -82,7 +80,7 @@ def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kerne
         if op.kernels:
             kernel = op.kernels.get(device.backend())
             if kernel is not None and kernel.serves(arrays):
-                out, saved = kernel.forward(*arrays, **attrs)  # type: ignore[misc]
+                out, saved = kernel.forward(*arrays, **attrs)
                 return out, saved, kernel
         out = op.forward(np if device.State.name != "cuda" else device.array_module(), *arrays, **attrs)
     except (ValueError, IndexError) as error:

@@ -27,6 +27,7 @@ def caller() -> tuple[CodeType, int]:
 
 
 def line_text(where: tuple[CodeType, int]) -> str:
+    """The place as file:line."""
     code, instruction = where
     line = code.co_firstlineno
     for start, end, number in code.co_lines():

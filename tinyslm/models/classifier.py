@@ -7,14 +7,14 @@ parameters, on sequences of 100 tokens that are padded and cut at the front and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from .. import nn, ops
-from ..checkpoint import load_model, save_model
+from ..checkpoint import WEIGHTS, load_model, save_model
 from ..engine import no_grad
 from ..errors import CheckpointError, OptionError
 from ..tensor import Tensor
@@ -23,6 +23,18 @@ from .encoders import BagEncoder, CnnEncoder, RecurrentEncoder, TransformerEncod
 
 MODELS = ("lstm", "gru", "rnn", "cnn", "transformer", "bow")
 POOLINGS = ("last", "mean", "max", "attention")
+SIZES = ("embedding", "hidden", "length", "layers", "heads")
+RECURRENT = ("lstm", "gru", "rnn")
+MOST = 1_000_000  # a typing error should not fill the memory
+# Which models an option concerns; the other options concern all.
+USED_BY = {
+    "embedding": (*RECURRENT, "cnn", "transformer"),
+    "hidden": (*RECURRENT, "cnn", "transformer"),
+    "layers": (*RECURRENT, "transformer"),
+    "pooling": (*RECURRENT, "transformer"),
+    "bidirectional": RECURRENT,
+    "heads": ("transformer",),
+}
 KIND = "text classifier"
 
 
@@ -32,6 +44,8 @@ class ClassifierConfig:
 
     labels: the class names; two of them share one output, p(second class); more have one output each.
     outputs: "auto", or "softmax" for one output per class with two classes too (B13, B14).
+    pooling: how the states become one vector; the Transformer, which has no last state, takes the mean for "last".
+    dropout: between layers and before the class scores.
     masked: padding is not seen by the encoder (and stands on the right); the Transformer and the bag always mask.
     """
 
@@ -48,15 +62,18 @@ class ClassifierConfig:
     dropout: float = 0.0
     masked: bool = False
     outputs: str = "auto"
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of("model", self.model, MODELS)
         _one_of("pooling", self.pooling, POOLINGS)
         _one_of("outputs", self.outputs, ("auto", "softmax"))
-        for name in ("vocabulary", "embedding", "hidden", "length", "layers", "heads"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise OptionError(f"{name}: expected a whole number of at least 1, got {getattr(self, name)!r}")
+        # A vocabulary holds padding, the unknown word, and at least one word.
+        for name, least in {"vocabulary": 3, **dict.fromkeys(SIZES, 1)}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not least <= value <= MOST:
+                raise OptionError(
+                    f"{name}: expected a whole number of at least {least} and at most {MOST}, got {value!r}"
+                )
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout: expected a share from 0 up to (not including) 1, got {self.dropout}")
         if len(self.labels) < 2:
@@ -73,6 +90,11 @@ class ClassifierConfig:
     def uses_mask(self) -> bool:
         """True where padding is told from words."""
         return self.masked or self.model in ("transformer", "bow")
+
+    def unused(self) -> list[str]:
+        """The options that were changed but do nothing for this model."""
+        default = {f.name: f.default for f in fields(self)}
+        return [n for n, models in USED_BY.items() if self.model not in models and getattr(self, n) != default[n]]
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -142,7 +164,7 @@ def make_encoder(c: ClassifierConfig, rng: np.random.Generator) -> Any:
         return CnnEncoder(c.embedding, c.hidden, rng)
     if c.model == "transformer":
         return TransformerEncoder(c.embedding, c.length, c.layers, c.heads, c.hidden, c.pooling, c.dropout, rng)
-    return RecurrentEncoder(c.model, c.embedding, c.hidden, c.layers, c.bidirectional, c.pooling, 0.0, rng)
+    return RecurrentEncoder(c.model, c.embedding, c.hidden, c.layers, c.bidirectional, c.pooling, c.dropout, rng)
 
 
 @dataclass(frozen=True)
@@ -199,13 +221,27 @@ class Classifier:
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
         """Read what `save` wrote. CheckpointError for anything missing, broken or of another version."""
+        path = Path(folder)
+        if (path / "checkpoint").is_dir() and not (path / WEIGHTS).is_file():
+            raise CheckpointError(
+                f"{folder} holds an interrupted training run.\n  Expected: a finished model\n"
+                "  Got: a checkpoint; repeat the command that began the run, with --resume"
+            )
         arrays, config = load_model(folder)
-        if config.get("kind") != KIND:
-            raise CheckpointError(f"{folder}: expected a {KIND}, got {config.get('kind')!r}")
+        if config["kind"] != KIND:
+            raise CheckpointError(f"{folder}: expected a {KIND}, got {config['kind']!r}")
         settings = _settings(config.get("settings"), folder)
+        tokenizer = tokenizer_from_json(config.get("tokenizer"))
+        return cls(settings, tokenizer, _rebuilt(settings, arrays, folder))
+
+
+def _rebuilt(settings: ClassifierConfig, arrays: dict[str, np.ndarray], folder: str | Path) -> TextClassifier:
+    try:
         model = TextClassifier(settings, np.random.default_rng(0))
         model.load_state_dict(arrays)
-        return cls(settings, tokenizer_from_json(config.get("tokenizer")), model)
+    except (MemoryError, OverflowError, ValueError, CheckpointError) as error:
+        raise CheckpointError(f"{folder}: the weights do not fit the settings in config.json.\n  {error}") from None
+    return model
 
 
 def _settings(saved: Any, folder: str | Path) -> ClassifierConfig:
@@ -215,7 +251,7 @@ def _settings(saved: Any, folder: str | Path) -> ClassifierConfig:
     try:
         return ClassifierConfig(**cast(Any, saved | {"labels": tuple(map(str, saved["labels"]))}))
     except (OptionError, TypeError) as error:
-        raise CheckpointError(f"{folder}/config.json: {error}") from None
+        raise CheckpointError(f"{folder}/config.json: the settings do not fit: {error}") from None
 
 
 def _probabilities(logits: Tensor, binary: bool) -> np.ndarray:

@@ -60,8 +60,19 @@ class CnnEncoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, T, E) -> (B, F)."""
+        x = x if mask is None else ops.where(mask.unsqueeze(-1), x, 0.0)
         channels = x.permute(0, 2, 1)
-        return ops.cat([conv(channels).relu().max(-1) for conv in self.convs], -1)
+        found = [conv(channels).relu() for conv in self.convs]
+        if mask is not None:
+            windows = [Tensor.wrap(_windows(mask._data, k)) for k in self.WIDTHS]
+            found = [ops.where(w, y, 0.0) for w, y in zip(windows, found, strict=True)]  # 0 is the least relu gives
+        return ops.cat([y.max(-1) for y in found], -1)
+
+
+def _windows(mask: np.ndarray, width: int) -> np.ndarray:
+    """(B, T) -> (B, 1, T + width - 1): which windows of a padded convolution hold at least one word."""
+    padded = np.pad(mask, ((0, 0), (width - 1, width - 1)))
+    return np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).any(-1, keepdims=True).swapaxes(1, 2)
 
 
 class TransformerEncoder(nn.Module):

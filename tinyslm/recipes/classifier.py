@@ -6,10 +6,13 @@ trained on the first part, the best epoch is chosen on the second, and the test 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,12 @@ from ..files import write_text
 from ..metrics import ClassReport, class_report
 from ..models import Classifier, ClassifierConfig, TextClassifier
 from ..text import WordTokenizer
-from ..training import Progress, Result, Trainer
+from ..training import Progress, Result, Trainer, forget, forget_checkpoint
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("constant", "linear", "cosine", "step")
 TOKENIZERS = ("words", "keras")
+WORDS_ONLY = ("drop_stop_words", "ngrams", "min_count")  # options of the tokenizer "words"
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,20 @@ class Options:
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("tokenizer", TOKENIZERS)):
             if getattr(self, name) not in known:
                 raise OptionError(f"{name}: expected one of {', '.join(known)}; got {getattr(self, name)!r}")
-        for name in ("epochs", "batch_size", "ngrams", "min_count"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not (0 < self.test < 1 and 0 < self.valid < 1 and self.test + self.valid < 1):
-            raise OptionError(
-                f"test, valid: expected shares that leave something to train, got {self.test}, {self.valid}"
-            )
-        if not self.lr > 0:
-            raise OptionError(f"lr: expected a number above 0, got {self.lr}")
-        if min(self.weight_decay, self.clip, self.warmup, self.patience) < 0:
-            raise OptionError("weight_decay, clip, warmup, patience: expected numbers of at least 0")
+        self._at_least(1, "epochs", "batch_size", "ngrams", "min_count")
+        self._at_least(0, "seed", "warmup", "patience", "weight_decay", "clip")
+        if not 0 < self.lr < math.inf:
+            raise OptionError(f"lr: expected a number above 0, such as 0.001; got {self.lr}")
+        for name in ("test", "valid"):
+            if not 0 < getattr(self, name) < 1:
+                raise OptionError(f"{name}: expected a share above 0 and below 1, got {getattr(self, name)}")
+        if self.test + self.valid >= 1:
+            raise OptionError(f"test: with valid={self.valid}, expected less than {1 - self.valid:g}, got {self.test}")
+
+    def _at_least(self, least: int, *names: str) -> None:
+        for name in names:
+            if not least <= getattr(self, name) < math.inf:  # false for NaN, too
+                raise OptionError(f"{name}: expected a number of at least {least}, got {getattr(self, name)}")
 
 
 @dataclass
@@ -100,10 +107,20 @@ def split_table(table: Table, options: Options) -> Parts:
     rng = np.random.default_rng([options.seed, 1])
     column = table.extra.get("split")
     parts = _split_by_column(table, column, options, rng) if column else _split_at_random(table, options, rng)
+    parts.notes += _missing_classes(table, parts)
     leaked = check_leak([*parts.train.texts, *parts.valid.texts], parts.test.texts)
     if leaked:
-        parts.notes.append(f"{leaked} of {len(parts.test)} test texts also stand in the training part")
+        parts.notes.append(
+            f"{leaked} of {len(parts.test)} test texts also stand in the training or validation part: "
+            "the scores flatter the model"
+        )
     return parts
+
+
+def _missing_classes(table: Table, parts: Parts) -> list[str]:
+    found = {"training": parts.train, "validation": parts.valid, "test": parts.test}
+    gone = {name: [c for c in table.classes() if c not in part.classes()] for name, part in found.items()}
+    return [f"no row of {', '.join(map(repr, c))} is in the {name} part" for name, c in gone.items() if c]
 
 
 def with_classes(table: Table) -> Table:
@@ -119,23 +136,33 @@ def with_classes(table: Table) -> Table:
 
 
 def _split_at_random(table: Table, options: Options, rng: np.random.Generator) -> Parts:
-    assert table.labels is not None
-    shares = (1 - options.test - options.valid, options.valid, options.test)
-    train, valid, test = (table.take(list(rows)) for rows in stratified_split(table.labels, shares, rng=rng))
+    train, valid, test = _divide(table, (1 - options.test - options.valid, options.valid, options.test), rng)
     return Parts(train, valid, test)
+
+
+def _divide(table: Table, shares: tuple[float, ...], rng: np.random.Generator) -> list[Table]:
+    assert table.labels is not None
+    try:
+        return [table.take(list(rows)) for rows in stratified_split(table.labels, shares, rng=rng)]
+    except DataError as error:
+        raise DataError(
+            f"{table.source}: can't be divided into a training, a validation and a test part.\n  {error}"
+        ) from None
 
 
 def _split_by_column(table: Table, column: list[str], options: Options, rng: np.random.Generator) -> Parts:
     unknown = set(column) - {"train", "valid", "test"}
     if unknown or "train" not in column or "test" not in column:
-        raise DataError(f"column split: expected train, test and perhaps valid; got {sorted(set(column))}")
+        raise DataError(
+            f"{table.source}, column split: expected train, test and perhaps valid; got {sorted(set(column))[:10]}. "
+            "If it means something else, rename it, and the rows are divided at random."
+        )
     train, test = table.where("split", "train"), table.where("split", "test")
     if "valid" in column:
         return Parts(train, table.where("split", "valid"), test)
-    assert train.labels is not None
     share = options.valid / (1 - options.test)
-    keep, held = stratified_split(train.labels, (1 - share, share), rng=rng)
-    return Parts(train.take(list(keep)), train.take(list(held)), test)
+    train, valid = _divide(train, (1 - share, share), rng)
+    return Parts(train, valid, test)
 
 
 def make_tokenizer(options: Options, vocabulary: int) -> WordTokenizer:
@@ -149,6 +176,17 @@ def make_tokenizer(options: Options, vocabulary: int) -> WordTokenizer:
         min_count=options.min_count,
         punctuation=True,
     )
+
+
+def fit_tokenizer(tokenizer: WordTokenizer, texts: list[str]) -> WordTokenizer:
+    """Fit on the training texts; OptionError where `min_count` leaves no word."""
+    tokenizer.fit(texts)
+    if len(tokenizer) <= len(tokenizer.specials):
+        raise OptionError(
+            f"min_count: expected a number that some words reach, got {tokenizer.min_count}; "
+            f"each word of the {len(texts)} training texts is rarer"
+        )
+    return tokenizer
 
 
 class ClassifierTraining:
@@ -174,11 +212,12 @@ class ClassifierTraining:
     ):
         self.options, self.folder = options, folder
         self.parts = split_table(table, options)
-        tokenizer = make_tokenizer(options, config.vocabulary).fit(self.parts.train.texts)
+        tokenizer = fit_tokenizer(make_tokenizer(options, config.vocabulary), self.parts.train.texts)
         self.rng = np.random.default_rng([options.seed, 2])  # for the weights, then for dropout
         model = TextClassifier(config, self.rng)
         self.classifier = Classifier(config, tokenizer, model)
         self.arrays = {name: self._encode(getattr(self.parts, name)) for name in ("train", "valid", "test")}
+        self.parts.notes += [*_empty_texts(self.arrays), *_unused(config, options)]
         self.optimizer = make_optimizer(model, options)
         self.trainer = self._trainer(listener, epoch_listener)
 
@@ -195,6 +234,7 @@ class ClassifierTraining:
             clip_norm=o.clip or None,
             patience=o.patience,
             generators={"model": self.rng},
+            settings=self.settings(),
             folder=self.folder,
             listener=listener,
             epoch_listener=epoch_listener,
@@ -222,12 +262,21 @@ class ClassifierTraining:
                 found.append(predicted)
         return total / len(ids), np.concatenate(found)
 
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result, the data as a hash, in JSON's types."""
+        config = asdict(self.classifier.config) | {"labels": list(self.classifier.config.labels)}
+        return asdict(self.options) | config | {"data_hash": _hash(self.parts)}
+
     def run(self, resume: bool = False) -> Trained:
-        """Train, open the test part once, and write the model folder."""
-        if self.folder is not None:
-            self._claim_folder(resume)
-        if resume and not self.trainer.resume():
-            raise CheckpointError(f"There is no checkpoint in {self.folder} to go on from; start without --resume")
+        """Train, open the test part once, and write the model folder.
+
+        Until the new model is whole, a model that is already in the folder stays there. An interrupted run leaves its
+        checkpoint; with `resume` it goes on from there, and ends as if it had never stopped.
+
+        Raises:
+            TrainingError: the loss is not finite. CheckpointError: nothing to resume, or a folder that can't be used.
+        """
+        self._begin(resume)
         result = self.trainer.run()
         if result.interrupted:
             return Trained(self.classifier, result, self.parts, None, {})
@@ -235,25 +284,45 @@ class ClassifierTraining:
         report = class_report(self.arrays["test"][1], found, list(self.classifier.config.labels))
         trained = Trained(self.classifier, result, self.parts, report, style_scores(self.parts.test, report, found))
         if self.folder is not None:
-            write_folder(self.folder, trained)
+            write_folder(self.folder, trained, self.settings())
+            forget_checkpoint(self.folder)
         return trained
 
-    def _claim_folder(self, resume: bool) -> None:
-        """Write the settings, or with `resume` check that they are those of the interrupted run."""
-        assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "training.json"
-        settings = {"options": asdict(self.options), "config": _plain(self.classifier.config)}
-        if resume and path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            different = [k for part in settings for k in settings[part] if before[part].get(k) != settings[part][k]]
-            if different:
-                raise CheckpointError(f"The interrupted run had other settings: {', '.join(different)}")
-        write_text(path, json.dumps(settings, ensure_ascii=False, indent=1) + "\n")
+    def _begin(self, resume: bool) -> None:
+        if resume and not self.trainer.resume():
+            raise CheckpointError(
+                f"There is no interrupted run in {self.folder}.\n"
+                "  Expected: a folder where training was stopped; start without --resume\n"
+                f"  Got: {_what_is_in(self.folder)}"
+            )
+        if self.folder is not None and not resume:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            forget(self.folder)
 
 
-def _plain(config: ClassifierConfig) -> dict[str, Any]:
-    return asdict(config) | {"labels": list(config.labels)}
+def _what_is_in(folder: Path | None) -> str:
+    if folder is None or not folder.is_dir():
+        return "no folder"
+    return "a finished model" if (folder / "model.safetensors").is_file() else "a folder without a checkpoint"
+
+
+def _hash(parts: Parts) -> str:
+    content = json.dumps([[p.texts, p.labels] for p in (parts.train, parts.valid, parts.test)])
+    return hashlib.sha256(content.encode("ascii")).hexdigest()[:16]
+
+
+def _empty_texts(arrays: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[str]:
+    empty = np.concatenate([(ids == 0).all(1) for ids, _ in arrays.values()])
+    note = f"{empty.sum()} of {empty.size} texts have no word left after cleaning; the model can only guess there"
+    return [note] if empty.any() else []
+
+
+def _unused(config: ClassifierConfig, options: Options) -> list[str]:
+    idle = [f"--{name} does nothing for --model {config.model}" for name in config.unused()]
+    if options.tokenizer == "keras":
+        changed = [n for n in WORDS_ONLY if getattr(options, n) != getattr(Options, n)]
+        idle += [f"--{name.replace('_', '-')} does nothing for --tokenizer keras" for name in changed]
+    return idle
 
 
 def class_numbers(part: Table, labels: Sequence[str]) -> np.ndarray:
@@ -261,8 +330,15 @@ def class_numbers(part: Table, labels: Sequence[str]) -> np.ndarray:
     numbers = {label: i for i, label in enumerate(labels)}
     unknown = sorted(set(part.labels or ()) - set(numbers))
     if unknown:
-        raise DataError(f"{part.source}: expected the labels {list(labels)}, got also {unknown[:5]}")
+        raise DataError(
+            f"{part.source}: expected the labels that the model knows, {_some(labels)}; got also {_some(unknown)}. "
+            "Rename them, remove these rows, or name the right column with --label-column."
+        )
     return np.array([numbers[label] for label in part.labels or ()], np.int64)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def make_optimizer(model: TextClassifier, o: Options) -> optim.Optimizer:
@@ -294,22 +370,38 @@ def style_scores(test: Table, report: ClassReport, found: np.ndarray) -> dict[st
     return {s: (float(hits[rows].mean()), int(rows.sum())) for s, rows in chosen.items()}
 
 
-def write_folder(folder: Path, trained: Trained) -> None:
-    """The model, its test report and the pictures of its curves and confusion."""
+def write_folder(folder: Path, trained: Trained, settings: dict[str, Any]) -> None:
+    """The model, its settings and test report, and the pictures of its curves and confusion.
+
+    The model comes first. What an older model's evaluations left is removed: it would be taken for this one's.
+    """
     from .. import plot
 
     trained.classifier.save(folder)
     assert trained.report is not None
+    for stale in folder.glob("evaluation_*.*"):
+        stale.unlink()
     styles = {k: {"accuracy": a, "rows": n} for k, (a, n) in trained.by_style.items()}
-    report = asdict(trained.report) | ({"by_style": styles} if styles else {})
-    write_text(folder / "test_report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    write_json(folder / "training.json", settings)
+    write_json(folder / "test_report.json", asdict(trained.report) | ({"by_style": styles} if styles else {}))
+    with quiet_fonts():
         plot.save(plot.curves(trained.result.history), folder / "curves.png")
         plot.save(plot.confusion(trained.report.confusion, trained.report.labels), folder / "confusion.png")
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON in UTF-8, one entry a line."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+@contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Without matplotlib's warnings about characters that its font lacks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
 def config_for(table: Table, **settings: Any) -> ClassifierConfig:
     """A classifier's settings for the labels that a table has."""
-    known = {f.name for f in fields(ClassifierConfig)}
-    return ClassifierConfig(labels=tuple(table.classes()), **{k: v for k, v in settings.items() if k in known})
+    return ClassifierConfig(labels=tuple(table.classes()), **settings)

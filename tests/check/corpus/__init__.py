@@ -1,0 +1,1 @@
+"""Right derivations and planted mistakes on which the mistake finder is judged."""

@@ -1,0 +1,50 @@
+"""`tinyslm check`: exit codes, JSON, templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tinyslm.check.finder import check_file as real
+from tinyslm.cli import check as command
+from tinyslm.cli.main import app
+from tinyslm.errors import OptionError
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "check_file", lambda path, **options: real(path, in_process=True))
+
+
+def test_new_right_and_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "dense.py"
+    assert runner.invoke(app, ["check", "--new", "dense", str(file)]).exit_code == 0
+    done = runner.invoke(app, ["check", str(file)])
+    assert done.exit_code == 0 and "right" in done.stdout and "seed 0" in done.stdout
+    file.write_text(file.read_text(encoding="utf-8").replace("da.sum(axis=0)", "da.mean(axis=0)"), encoding="utf-8")
+    done = runner.invoke(app, ["check", str(file), "--json"])
+    found = json.loads(done.stdout)
+    assert done.exit_code == found["code"] == 1
+    assert len(found["lines"]) == 1 and found["findings"][0]["gradients"] == ["b"]
+
+
+def test_cannot_run(tmp_path: Path) -> None:
+    file = tmp_path / "empty.py"
+    file.write_text("", encoding="utf-8")
+    assert runner.invoke(app, ["check", str(file)]).exit_code == 2
+
+
+def test_options(tmp_path: Path) -> None:
+    file = tmp_path / "x.py"
+    done = runner.invoke(app, ["check", str(file)])
+    assert isinstance(done.exception, OptionError)
+    done = runner.invoke(app, ["check", "--new", "nothing", str(file)])
+    assert isinstance(done.exception, OptionError)
+    file.write_text("", encoding="utf-8")
+    done = runner.invoke(app, ["check", "--new", "dense", str(file)])
+    assert isinstance(done.exception, OptionError) and "exists" in str(done.exception)

@@ -1,0 +1,1 @@
+"""Article A, one module per group of formulas."""

@@ -1,0 +1,1 @@
+"""Article B, one module per group of formulas."""

@@ -1,0 +1,462 @@
+# mypy: disable-error-code="misc,arg-type"
+"""Checking a derivation from the first question to the report."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import TinyslmError
+from ...tensor import Tensor, raw
+from ..judge import judge as judged
+from ..messages import say
+from ..numeric import Line, ridders
+from ..reference import reference
+from ..report import Entry, Verdict, worst
+from . import questions as ask
+from .diagnose import Diagnosis, diagnose
+from .graph import CannotTrace
+from .learner import Backward, CannotRun, Forward, Learner, Point, from_file, from_functions
+from .outcome import Finding, Outcome
+from .search import Fix, Trace
+
+SEED = 0
+BAR = 1e-8
+
+
+def check_file(path: str, in_process: bool = False, seconds: float = 15.0, seed: int = SEED) -> Outcome:
+    """Check a learner's file.
+
+    Args:
+        path: the file; see `tinyslm check --new dense` for one that is right.
+        in_process: run it in this process, without limits of time and memory.
+        seconds: the limit of time for the process.
+        seed: of the random numbers.
+    """
+    if not in_process:
+        from .runner import run_limited
+
+        return run_limited(path, seconds, seed)
+    return guarded(path, lambda: from_file(path), seed)
+
+
+def check_derivation(
+    forward: Any, backward: Any, inputs: Any, sizes: dict[str, int] | None = None, seed: int = SEED, points: int = 2
+) -> Outcome:
+    """Check a hand-written backward pass, and look for the line that is wrong.
+
+    Args:
+        forward: p -> dict of named intermediates in order; the output is "out", else "loss", else the last.
+        backward: (p, cache, g) -> dict of gradients by name, "dW" for W; g has the shape of the output.
+        inputs: (rng, sizes) -> dict of arrays by name, or such a dict.
+        sizes: orders of magnitude of the sizes that `inputs` asks for.
+        seed: of the random numbers.
+        points: at how many points the gradients are compared.
+    """
+    return guarded("", lambda: from_functions(forward, backward, inputs, sizes), seed, points)
+
+
+def guarded(path: str, load: Any, seed: int, points: int = 2) -> Outcome:
+    """Check, and turn what a learner's code raises into a finding."""
+    start = time.perf_counter()
+    try:
+        learner = load()
+        path = path or learner.path
+        outcome = _Check(learner, seed, points).run()
+    except CannotRun as error:
+        outcome = _cannot("finder.cannot.raises", error=str(error), where="")
+    except SystemExit as error:
+        outcome = _cannot("finder.cannot.exit", code=error.code)
+    except MemoryError:
+        outcome = _cannot("finder.cannot.memory", megabytes="the machine's")
+    except Exception as error:  # whatever the learner's code raises is told, with its line
+        outcome = _raised(path, error)
+    outcome.path, outcome.seconds = path, time.perf_counter() - start
+    return outcome
+
+
+def _cannot(key: str, line: int | None = None, **fields: Any) -> Outcome:
+    return Outcome("cannot run", [Finding(key, "cannot run", say(key, **fields), [line] if line else [])])
+
+
+def _raised(path: str, error: BaseException) -> Outcome:
+    name = str(Path(path).resolve()) if path else path
+    line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == name), None)
+    if isinstance(error, SyntaxError):
+        line = error.lineno
+    if line is None and not isinstance(error, (TinyslmError, OSError, SyntaxError, UnicodeError)):
+        raise error  # no line of the learner's: this is ours
+    text = f"{type(error).__name__}: {error}"
+    return _cannot("finder.cannot.raises", line, error=text, where=ask.at_line(line))
+
+
+class _Check:
+    """One run of all questions."""
+
+    def __init__(self, learner: Learner, seed: int, points: int):
+        self.learner, self.seed, self.points = learner, seed, points
+        self.notes: list[str] = []
+        self.entries: list[tuple[str, float, Verdict]] = []
+        self.forward: Forward | None = None
+        self.backward: Backward | None = None
+
+    def run(self) -> Outcome:
+        """Ask everything in order."""
+        point = Point(self.learner, self.seed)
+        found = ask.repeatable(point)
+        if found:
+            return self.wrong(found)
+        self.forward, why = self._traced(lambda: Forward(point))
+        found = ask.finite_forward(point, self.forward)
+        if found:
+            return self.wrong(found)
+        return self._at(point, why)
+
+    def _traced(self, make: Any) -> tuple[Any, str]:
+        if not self.learner.traced:
+            return None, "no source"
+        try:
+            return make(), ""
+        except CannotTrace as error:
+            return None, str(error)
+        except Exception as error:  # a stand-in that does not do what NumPy does must not accuse anyone
+            return None, f"{type(error).__name__}: {error}"
+
+    def _at(self, point: Point, why: str) -> Outcome:
+        gradients = point.compared(point.run_backward(point.cotangent))
+        self._note_names(point)
+        if not any(k in gradients for k in point.floats):
+            return _cannot("finder.cannot.none", names=", ".join("d" + k for k in point.floats))
+        self.backward, why_back = self._traced(lambda: Backward(point))
+        for found in (ask.typed(gradients), ask.finite_backward(point, gradients, self.backward)):
+            if found:
+                return self.wrong(found)
+        if why or why_back:
+            self.notes.append(say("finder.note.not_traced", why=why or why_back))
+        return self._compare(point, gradients)
+
+    def _note_names(self, point: Point) -> None:
+        given = set(point.run_backward(point.cotangent))
+        missing = [k for k in point.floats if "d" + k not in given]
+        unknown = sorted(k for k in given if k[1:] not in point.p and k[1:] not in point.cache)
+        if missing:
+            self.notes.append(say("finder.note.unchecked", names=", ".join(missing)))
+        if unknown:
+            self.notes.append(say("finder.note.unknown", names=", ".join(unknown)))
+
+    def _compare(self, point: Point, gradients: dict[str, Any]) -> Outcome:
+        linear = ask.linear(point, gradients)
+        verdicts = self.judge(point, gradients)
+        if self.all_right(verdicts) and not linear:
+            return self._more_points(point)
+        return self._explain(point, gradients, verdicts, linear)
+
+    # -- comparing
+
+    def judge(self, point: Point, gradients: dict[str, Any], forward: Forward | None = None) -> dict[str, Entry]:
+        """The verdict on each gradient: by the recorded pass where differences bear it out, else by differences."""
+        forward = forward or (self.forward if self.forward is not None and self.forward.point is point else None)
+        if forward is not None and borne_out(point, forward) and not ask.at_a_kink(forward):
+            return by_record(forward, gradients)
+        return by_differences(point, gradients, forward)
+
+    @staticmethod
+    def all_right(verdicts: dict[str, Entry]) -> bool:
+        """No gradient is wrong or undecided."""
+        return worst([e.verdict for e in verdicts.values()]).severity < 2
+
+    def _more_points(self, first: Point) -> Outcome:
+        sizes, largest = [dict(first.sizes)], 0.0
+        for k in range(1, self.points + 1):
+            point = Point(self.learner, self.seed + k, 1 if k % 2 else 0)
+            forward, _ = self._traced(lambda point=point: Forward(point))
+            gradients = point.compared(point.run_backward(point.cotangent))
+            verdicts = self.judge(point, gradients, forward)
+            sizes.append(dict(point.sizes))
+            largest = max([largest, *(e.error for e in verdicts.values())])
+            if not self.all_right(verdicts):
+                self.forward = forward
+                self.backward, _ = self._traced(lambda point=point: Backward(point))
+                return self._explain(point, gradients, verdicts, None)
+            self._conventions(verdicts)
+        found = self._in_place(first) or ask.extremes(first)
+        if found:
+            return self.wrong(found)
+        return Outcome("right", certificate=self._certificate(sizes, largest), notes=self.notes)
+
+    def _conventions(self, verdicts: dict[str, Entry]) -> None:
+        names = [k for k, e in verdicts.items() if e.verdict is Verdict.CONVENTION]
+        if names:
+            declared = f" ({self.learner.kinks})" if self.learner.kinks else ""
+            self.notes.append(say("finder.note.convention", names=", ".join(names), declared=declared))
+
+    def _in_place(self, point: Point, gradients: dict[str, Any] | None = None) -> Finding | None:
+        """What shared objects change: right with copies and wrong without, or different at a second call."""
+        right = gradients or point.compared(point.run_backward(point.cotangent))
+        first, second, changed = ask.shared_run(point)
+        what, line = ask.written_line(point, self.forward, self.backward)
+        names = [k for k in right if k in first and not _near(first[k], right[k])]
+        if names and changed:
+            return ask.finding(
+                "stale.inputs", "in place", line, True, what=what, names=", ".join("d" + k for k in names)
+            )
+        again = [k for k in first if k in second and not _near(first[k], second[k])]
+        if again:
+            return ask.finding("stale.cache", "in place", line, name=again[0])
+        return None
+
+    def _certificate(self, sizes: list[dict[str, int]], largest: float) -> dict[str, Any]:
+        from ... import __version__
+
+        versions = {"tinyslm": __version__, "numpy": np.__version__, "python": platform.python_version()}
+        digest = hashlib.sha256(self.learner.source.encode("utf-8")).hexdigest()
+        numbers = {"points": self.points + 1, "sizes": sizes, "largest_error": largest, "bar": BAR}
+        return {"seed": self.seed, "versions": versions, "sha256": digest, **numbers}
+
+    # -- explaining
+
+    def wrong(self, *findings: Finding, tried: int = 0) -> Outcome:
+        """The report of a derivation that is wrong."""
+        return Outcome("wrong", list(findings), tried, notes=self.notes)
+
+    def _explain(self, point: Point, gradients: dict[str, Any], verdicts: dict[str, Entry], linear: Any) -> Outcome:
+        bad = {k: e for k, e in verdicts.items() if e.verdict.severity >= 2}
+        structural = self._layout(point, gradients, bad)
+        if structural:
+            return self.wrong(structural)
+        undecided = [k for k, e in bad.items() if e.verdict is Verdict.UNDECIDED]
+        if bad and len(undecided) == len(bad) and not linear:
+            return self._undecided(gradients, bad)
+        findings, tried = self._diagnosed(point, bad)
+        if linear:
+            findings = [_with_lines(linear, findings), *findings]
+        named = {k for f in findings for k in f.gradients}
+        findings += [self._plain(gradients, k, e) for k, e in bad.items() if k not in named]
+        return self.wrong(*findings, tried=tried)
+
+    def _undecided(self, gradients: dict[str, Any], bad: dict[str, Entry]) -> Outcome:
+        name, entry = max(bad.items(), key=lambda x: x[1].error)
+        line, dtype = _low_precision(self.backward)
+        if dtype or np.asarray(gradients[name]).dtype.itemsize < 8:
+            dtype = dtype or str(np.asarray(gradients[name]).dtype)
+            return self.wrong(ask.finding("precision", "numerics", line, name=name, error=entry.error, dtype=dtype))
+        texts = [say("finder.undecided", name=k, error=e.error) for k, e in bad.items()]
+        found = [Finding("finder.undecided", "undecided", t, gradients=[k]) for k, t in zip(bad, texts, strict=True)]
+        return Outcome("undecided", found, notes=self.notes)
+
+    def _layout(self, point: Point, gradients: dict[str, Any], bad: dict[str, Entry]) -> Finding | None:
+        if self.forward is None:
+            return None
+        right = {k: self.forward.right(k) for k in gradients}
+        square = {k: v for k, v in right.items() if v is not None and v.ndim == 2 and 1 not in v.shape}
+        others = [k for k in bad if k not in square]
+        turned = [k for k, v in square.items() if _near(np.transpose(gradients[k]), v) and k in bad]
+        if len(turned) < 2 or others or len(turned) < len(square):
+            return None
+        line = _end_line(self.backward, turned[0])
+        found = ask.finding("layout", "layout", line, names=", ".join("d" + k for k in turned))
+        found.lines = list(dict.fromkeys(n for k in turned if (n := _end_line(self.backward, k))))[:3]
+        return found
+
+    def _diagnosed(self, point: Point, bad: dict[str, Entry]) -> tuple[list[Finding], int]:
+        if self.forward is None or self.backward is None:
+            return [], 0
+        base = Trace(point, self.forward, self.backward)
+        base.wrong = [k for k in base.wrong if k in bad] or base.wrong
+        diagnosis = diagnose(self.learner, base)
+        found = [_cause(fixes, diagnosis, base) for fixes in diagnosis.mistakes]
+        return found, diagnosis.tried
+
+    def _plain(self, gradients: dict[str, Any], name: str, e: Entry) -> Finding:
+        line = _end_line(self.backward, name)
+        got, wanted = np.shape(gradients[name]), e.method
+        if e.index is None and e.method.startswith("("):
+            found = ask.finding("shape", "shape", line, name=name, got=got, wanted=wanted)
+        else:
+            place = say("finder.element", given=e.given, place=e.place, expected=e.expected, bar=e.error_bar)
+            found = ask.finding("wrong", "unknown", line, name=name, worst=place)
+        found.gradients = [name]
+        return found
+
+
+def _with_lines(linear: Finding, findings: list[Finding]) -> Finding:
+    linear.lines = list(dict.fromkeys(n for f in findings for n in f.lines))[:3]
+    return linear
+
+
+def _near(a: Any, b: Any) -> bool:
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0.0) <= BAR * np.abs(b).max(initial=0.0) + 1e-13)
+
+
+def _end_line(backward: Backward | None, name: str) -> int | None:
+    node = backward.ends.get(name) if backward else None
+    return (node.inner or None) if node else None
+
+
+def _low_precision(backward: Backward | None) -> tuple[int | None, str]:
+    for n in backward.graph.nodes if backward else ():
+        dtype = np.asarray(n.value).dtype if not isinstance(n.value, list) else None
+        if dtype is not None and dtype.kind == "f" and dtype.itemsize < 8:
+            return n.inner or None, str(dtype)
+    return None, ""
+
+
+# -- the reference ----------------------------------------------------------------------------------------------------
+
+
+def borne_out(point: Point, forward: Forward, directions: int = 3) -> bool:
+    """Whether differences of the plain forward agree with the recorded derivative, along random directions."""
+    rng = np.random.default_rng(11)
+    arrays = [point.p[k] for k in point.floats]
+
+    def field(xs: Any) -> np.ndarray:
+        return np.ravel(point.run_forward({**point.p, **dict(zip(point.floats, xs, strict=True))})[point.output])
+
+    for _ in range(directions):
+        moves: dict[int, Any] = {i: rng.choice([-1.0, 1.0], a.shape) for i, a in enumerate(arrays)}
+        line = Line(field, arrays, moves, np.ravel(point.cotangent)[None])
+        found = ridders(line)
+        wanted = sum(float(np.vdot(moves[i], forward.right(k))) for i, k in enumerate(point.floats))
+        size = sum(float(np.abs(forward.right(k)).sum()) for k in point.floats)
+        if not abs(found.value[0] - wanted) <= 100 * found.error[0] + 1e-7 * size + 1e-10:
+            return False
+    return True
+
+
+def by_record(forward: Forward, gradients: dict[str, Any]) -> dict[str, Entry]:
+    """Each gradient against the recorded derivative, element by element."""
+    right = {k: forward.right(k) for k in gradients}
+    largest = max([1e-300, *(float(np.abs(v).max(initial=0.0)) for v in right.values() if v is not None)])
+    return {k: _entry(k, np.asarray(gradients[k]), v, largest) for k, v in right.items() if v is not None}
+
+
+def _entry(name: str, given: np.ndarray, right: np.ndarray, largest: float) -> Entry:
+    if given.shape != right.shape:
+        return Entry(name, Verdict.WRONG, None, error=1.0, method=str(right.shape))
+    off = np.abs(given - right)
+    size = float(np.abs(right).max(initial=0.0))
+    floor = 1e-12 * largest
+    largest_off = float(off.max(initial=0.0))
+    error = largest_off / max(size, floor)
+    verdict = (
+        Verdict.RIGHT
+        if error <= BAR or largest_off <= floor
+        else Verdict.WRONG
+        if error > ask.WRONG
+        else Verdict.UNDECIDED
+    )
+    at = np.unravel_index(int(off.argmax()), off.shape) if off.size else ()
+    index = tuple(int(i) for i in at)
+    return Entry(name, verdict, index, float(given[at]), float(right[at]), 0.0, error, "record")
+
+
+def by_differences(point: Point, gradients: dict[str, Any], forward: Forward | None) -> dict[str, Entry]:
+    """Each gradient of an input against numerical derivatives, from both sides where there is a kink."""
+    arrays = [point.p[k] for k in point.floats]
+
+    def function(*tensors: Any) -> Tensor:
+        xs = dict(zip(point.floats, map(raw, tensors), strict=True))
+        return Tensor.wrap(np.asarray(point.run_forward({**point.p, **xs})[point.output]))
+
+    analytic: Any = "auto" if forward is None else False
+    rng = np.random.default_rng(5)
+    expected = reference(function, arrays, np.ravel(point.cotangent)[None], rng, point.floats, analytic, 1500)
+    found = {}
+    for name, ref in zip(point.floats, expected, strict=True):
+        if name in gradients and np.shape(gradients[name]) == ref.shape:
+            found[name] = judged([np.asarray(gradients[name], float)[None]], [ref])[0]
+        elif name in gradients:
+            found[name] = Entry(name, Verdict.WRONG, None, error=1.0, method=str(ref.shape))
+    return found
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def lines_of(fixes: list[Fix]) -> list[int]:
+    """The lines of the most likely fixes: those that are about as simple as the simplest."""
+    best = fixes[0].edit.cost
+    kept = [f for f in fixes if f.edit.cost <= best + 0.35 and f.edit.cost < 2.2] or _earliest(fixes)
+    scaled = [f for f in kept if f.edit.kind in ("factor", "size factor", "sign")]
+    if len(scaled) == len(kept):
+        kept = [f for f in kept if f.marked] or kept
+    return list(dict.fromkeys(f.line for f in kept if f.line))[:3]
+
+
+INSERTED = (
+    "other",
+    "activation",
+    "factor missing",
+    "path dropped",
+    "overwritten",
+    "normaliser",
+    "sum",
+    "factor",
+    "size factor",
+    "sign",
+)
+
+
+def alias_of(source: str, line: int, kind: str) -> int:
+    """Where something is missing: a plain `da = dh` after this line that does nothing is the likelier place."""
+    if kind not in INSERTED or not source:
+        return line
+    assigned = [
+        n
+        for n in ast.walk(ast.parse(source))
+        if isinstance(n, ast.Assign) and isinstance(n.value, (ast.Name, ast.expr))
+    ]
+    names = {
+        t.id
+        for n in assigned
+        if n.lineno <= line <= (n.end_lineno or line)
+        for t in n.targets
+        if isinstance(t, ast.Name)
+    }
+    later = [
+        n.lineno
+        for n in assigned
+        if isinstance(n.value, ast.Name) and n.value.id in names and line < n.lineno < line + 8
+    ]
+    return later[0] if later else line
+
+
+def _earliest(fixes: list[Fix]) -> list[Fix]:
+    """Of right quantities in several places the first: the later ones only pass it on."""
+    dropped = [f for f in fixes if f.edit.kind in ("path dropped", "counted twice")]
+    others = [f for f in fixes if f.edit.kind == "other"]
+    first = min(others, key=lambda f: f.index, default=None)
+    return ([first] if first else []) + [f for f in dropped if first is None or f.line == first.line] or fixes
+
+
+def _cause(fixes: list[Fix], diagnosis: Diagnosis, base: Trace) -> Finding:
+    lines = [alias_of(base.point.learner.source, n, fixes[0].edit.kind) for n in lines_of(fixes)]
+    best = next((f for f in fixes if f.line == (lines[0] if lines else 0)), fixes[0])
+    line = lines[0] if lines else best.line
+    forward_line = best.forward_line or next((f.forward_line for f in fixes if f.forward_line), None)
+    if best.edit.kind == "path dropped" and best.edit.text.startswith("share:") and best.forward_line:
+        lines = [lines[0], best.forward_line]  # the formula whose share is missing; other lines could add it, too
+    text = best.edit.text if ":" not in best.edit.text else f"line {best.edit.text.split(':')[1]} of forward"
+    cause = say("finder.cause." + best.edit.kind, text=text)
+    names = ["d" + k for k in sorted(best.names or best.repaired, key=list(base.right).index)]
+    where = ask.at_line(line) + (say("finder.forward", line=forward_line) if forward_line else "")
+    others = say("finder.others", count=len(lines) - 1) if len(lines) > 1 else ""
+    told = say(
+        "finder.cause", names=_few(names), where=where, cause=cause, them="them" if len(names) > 1 else "it",
+        error=1e-8, points=4, tried=diagnosis.tried, others=others,
+    )  # fmt: skip
+    found = Finding("finder.cause", best.edit.kind, told, lines, forward_line, line or None, [n[1:] for n in names])
+    found.evidence = f"{len(names)} gradients, {diagnosis.tried} hypotheses"
+    return found
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])

@@ -1,0 +1,308 @@
+"""The same search in the text: small changes of the learner's source, run as Python runs it.
+
+Some mistakes leave no operation behind that could be changed in a recording: a loop that ends a step early, a branch
+never taken, two lines in the wrong order, a plain `da = dh`. So the syntax tree of the backward pass (and of helpers)
+is changed in one place at a time, compiled and run.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .edits import Edit
+from .learner import Learner, Point
+from .search import Fix, Trace
+
+BINARY: dict[type, tuple[type, ...]] = {
+    ast.Add: (ast.Sub, ast.Mult),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Div, ast.Add, ast.MatMult),
+    ast.Div: (ast.Mult,),
+    ast.MatMult: (ast.Mult,),
+}
+COMPARED: dict[type, tuple[type, ...]] = {
+    ast.Lt: (ast.LtE, ast.Gt, ast.GtE),
+    ast.LtE: (ast.Lt, ast.GtE, ast.Gt),
+    ast.Gt: (ast.GtE, ast.Lt, ast.LtE),
+    ast.GtE: (ast.Gt, ast.LtE, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+}
+METHODS = {"sum": ("mean",), "mean": ("sum",), "max": ("min",), "tril": ("triu",), "triu": ("tril",), "tanh": ("cosh",)}
+SKIPPED = ("inputs", "forward")
+
+
+@dataclass
+class Change:
+    """One change of the tree: where, what, and how to make and undo it."""
+
+    kind: str
+    cost: float
+    text: str
+    line: int
+    put: Callable[[Any], None]
+    new: Any
+    old: Any
+
+
+def changes(tree: ast.Module, names: list[str], keys: list[str]) -> Iterator[Change]:
+    """All changes of the functions that the backward pass may run."""
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name not in SKIPPED and not _may_run_for_ever(function):
+            local = sorted(
+                {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            )
+            local += [a.arg for a in function.args.args]
+            yield from _statements(function)
+            yield from _handed_on(function, local)
+            yield from _expressions(function, local, keys)
+            yield from _inserted(function, local)
+            yield from _renamed(function, local)
+
+
+def _may_run_for_ever(function: ast.FunctionDef) -> bool:
+    """A changed `while` may never end."""
+    return any(isinstance(n, ast.While) for n in ast.walk(function))
+
+
+def _setter(parent: Any, name: str, i: int | None) -> Callable[[Any], None]:
+    def put(value: Any) -> None:
+        if i is None:
+            setattr(parent, name, value)
+        else:
+            getattr(parent, name)[i] = value
+
+    return put
+
+
+def _slots(tree: ast.AST) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+    """Every expression below, with a way to replace it."""
+    for parent in ast.walk(tree):
+        for name, value in ast.iter_fields(parent):
+            if isinstance(value, ast.expr):
+                yield value, _setter(parent, name, None)
+            elif isinstance(value, list):
+                for i, v in enumerate(value):
+                    if isinstance(v, ast.expr):
+                        yield v, _setter(parent, name, i)
+
+
+def _expressions(function: ast.FunctionDef, local: list[str], keys: list[str]) -> Iterator[Change]:
+    for node, put in list(_slots(function)):
+        for kind, cost, text, new in _others(node, keys):
+            if new is not None:
+                yield Change(kind, cost, text, node.lineno, put, ast.copy_location(new, node), node)
+
+
+def _others(node: Any, keys: list[str]) -> Iterator[tuple[str, float, str, Any]]:
+    if isinstance(node, ast.Constant):
+        yield from _constants(node, keys)
+    elif isinstance(node, ast.BinOp):
+        for op in BINARY.get(type(node.op), ()):
+            yield "operator", 1.2, f"{op.__name__} for {type(node.op).__name__}", ast.BinOp(node.left, op(), node.right)
+        for side, text in ((node.left, "without its second part"), (node.right, "without its first part")):
+            yield "factor too many", 1.4, text, side
+        if isinstance(node.op, (ast.Sub, ast.Div, ast.MatMult)):
+            yield "operator", 1.3, "the sides exchanged", ast.BinOp(node.right, node.op, node.left)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not, ast.Invert)):
+        yield "sign", 1.2, "without the sign", node.operand
+    elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+        for op in COMPARED.get(type(node.ops[0]), ()):
+            yield "mask", 1.2, f"{op.__name__}", ast.Compare(node.left, [op()], node.comparators)
+    elif isinstance(node, ast.Attribute) and node.attr in METHODS:
+        for other in METHODS[node.attr]:
+            yield "sum", 1.3, f"{other} for {node.attr}", ast.Attribute(node.value, other, node.ctx)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield "transpose", 1.2, "without .T", node.value
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        yield from _ranges(node)
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
+        yield "index", 1.4, "without the slice", node.value
+
+
+def _constants(node: ast.Constant, keys: list[str]) -> Iterator[tuple[str, float, str, Any]]:
+    v = node.value
+    if isinstance(v, bool):
+        yield "index", 1.3, str(not v), ast.Constant(not v)
+    elif isinstance(v, (int, float)):
+        others = {v + 1, v - 1, -v, 0, 1, 2, 0.5 * v, 2 * v} if isinstance(v, float) else {v + 1, v - 1, -v, 0, 1, 2, 3}
+        for other in sorted(others - {v}):
+            yield "index", 1.2, f"{other:g} for {v:g}", ast.Constant(other)
+    elif isinstance(v, str) and v in keys:
+        for key in keys:
+            if key != v:
+                yield "operand", 1.3, f"{key!r} for {v!r}", ast.Constant(key)
+
+
+def _ranges(node: ast.Call) -> Iterator[tuple[str, float, str, Any]]:
+    for i, a in enumerate(node.args):
+        for op, sign in ((ast.Add(), "+"), (ast.Sub(), "-")):
+            new = ast.BinOp(a, op, ast.Constant(1))
+            yield "border", 1.1, f"range {sign} 1", ast.Call(node.func, [*node.args[:i], new, *node.args[i + 1 :]], [])
+    if len(node.args) > 1 and not isinstance(node.args[0], ast.Constant):
+        yield "border", 1.2, "range from 0", ast.Call(node.func, [ast.Constant(0), *node.args[1:]], [])
+    if len(node.args) == 3:
+        yield "border", 1.2, "range down to 0", ast.Call(node.func, [node.args[0], ast.Constant(-1), node.args[2]], [])
+    if len(node.args) == 1:
+        for first in (1,):
+            yield "border", 1.2, f"range from {first}", ast.Call(node.func, [ast.Constant(first), node.args[0]], [])
+    elif isinstance(node.args[0], ast.Constant):
+        yield "border", 1.1, "range from 0", ast.Call(node.func, [node.args[1]], [])
+
+
+def _renamed(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
+    """Another variable for each that is read."""
+    for node, put in list(_slots(function)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in local:
+            for other in local:
+                if other != node.id:
+                    new = ast.copy_location(ast.Name(other, ast.Load()), node)
+                    yield Change("operand", 1.6, f"{other} for {node.id}", node.lineno, put, new, node)
+
+
+def _inserted(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
+    """A further factor or term at the end of an assignment."""
+    for node in list(ast.walk(function)):
+        if isinstance(node, (ast.Assign, ast.AugAssign)) and not isinstance(
+            node.value, (ast.Tuple, ast.Dict, ast.List)
+        ):
+            put = _setter(node, "value", None)
+            for other in local:
+                for op, kind, cost in ((ast.Mult(), "factor missing", 1.9), (ast.Add(), "path dropped", 2.0)):
+                    new = ast.copy_location(ast.BinOp(node.value, op, ast.Name(other, ast.Load())), node.value)
+                    text = other
+                    yield Change(kind, cost, text, node.lineno, put, new, node.value)
+
+
+def _handed_on(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
+    """A variable that a loop reads and never sets: set it at the end of each turn."""
+    for loop in [n for n in ast.walk(function) if isinstance(n, ast.For)]:
+        inside = [n for s in loop.body for n in ast.walk(s) if isinstance(n, ast.Name)]
+        stored = {n.id for n in inside if isinstance(n.ctx, ast.Store)}
+        read = {n.id: n.lineno for n in reversed(inside) if isinstance(n.ctx, ast.Load) and n.id not in stored}
+        for name, line in ((k, v) for k, v in read.items() if k in local):
+            for other in sorted(stored):
+                new = ast.copy_location(
+                    ast.Assign([ast.Name(name, ast.Store())], ast.Name(other, ast.Load())), loop.body[-1]
+                )
+                put = _setter(loop, "body", None)
+                yield Change("carry", 1.3, f"{name} = {other} after each step", line, put, [*loop.body, new], loop.body)
+
+
+def _statements(function: ast.FunctionDef) -> Iterator[Change]:
+    for parent in ast.walk(function):
+        for name in ("body", "orelse"):
+            block = getattr(parent, name, None)
+            if isinstance(block, list):
+                for i, s in enumerate(block):
+                    yield from _one_statement(parent, name, block, i, s)
+
+
+def _one_statement(parent: Any, name: str, block: list, i: int, s: Any) -> Iterator[Change]:
+    put = _setter(parent, name, i)
+    for kind, cost, text, new in _other_statements(s):
+        yield Change(kind, cost, text, s.lineno, put, ast.copy_location(new, s), s)
+    whole = _setter(parent, name, None)
+    for j in range(i + 1, min(i + 5, len(block))):
+        if not isinstance(block[j], ast.Return):
+            moved = [*block[:i], *block[i + 1 : j + 1], s, *block[j + 1 :]]
+            yield Change("order", 1.5, f"this line after line {block[j].lineno}", s.lineno, whole, moved, block)
+            if j > i + 1:
+                back = [*block[:i], block[j], *block[i:j], *block[j + 1 :]]
+                yield Change("order", 1.5, f"this line before line {s.lineno}", block[j].lineno, whole, back, block)
+
+
+def _other_statements(s: Any) -> Iterator[tuple[str, float, str, Any]]:
+    if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], (ast.Name, ast.Subscript)):
+        yield "overwritten", 1.1, "+= for =", ast.AugAssign(s.targets[0], ast.Add(), s.value)
+        yield "operation too many", 1.8, "without this line", ast.Pass()
+    if isinstance(s, ast.AugAssign):
+        yield "counted twice", 1.2, "= for +=", ast.Assign([s.target], s.value)
+        yield (
+            "sign",
+            1.2,
+            "the other sign",
+            ast.AugAssign(s.target, ast.Sub() if isinstance(s.op, ast.Add) else ast.Add(), s.value),
+        )
+        yield "operation too many", 1.6, "without this line", ast.Pass()
+    if isinstance(s, ast.If):
+        yield "border", 1.1, "without the condition", ast.If(ast.Constant(True), s.body, s.orelse)
+        yield "border", 1.2, "never", ast.If(ast.Constant(False), s.body, s.orelse)
+        yield "border", 1.3, "the opposite condition", ast.If(ast.UnaryOp(ast.Not(), s.test), s.body, s.orelse)
+    if isinstance(s, (ast.Break, ast.Continue)):
+        yield "border", 1.1, f"without {type(s).__name__.lower()}", ast.Pass()
+    if isinstance(s, ast.Expr):
+        yield "operation too many", 1.6, "without this line", ast.Pass()
+
+
+# -- the search -------------------------------------------------------------------------------------------------------
+
+
+class SourceSearch:
+    """Tries changes of the text at a small point; confirms at others."""
+
+    def __init__(self, learner: Learner, trace: Trace, fresh: list[Trace]):
+        self.learner, self.trace, self.fresh = learner, trace, fresh
+        self.tried = 0
+        self.tree = ast.parse(learner.source)
+        self.names = dict(learner.functions["backward"].__globals__)
+        keys = [*trace.point.p, *trace.point.cache]
+        self.keys = list(dict.fromkeys([*keys, *("d" + k for k in trace.point.p)]))
+
+    def run(self, wrong: list[str], end: float) -> list[Fix]:
+        """Changes that repair some of these gradients and harm none, confirmed at the other points."""
+        found = []
+        for change in changes(self.tree, [], self.keys):
+            if time.process_time() > end:
+                break
+            change.put(change.new)
+            try:
+                fix = self._attempt(change, wrong)
+            finally:
+                change.put(change.old)
+            if fix:
+                found.append(fix)
+        return found
+
+    def _attempt(self, change: Change, wrong: list[str]) -> Fix | None:
+        self.tried += 1
+        run = self._compiled()
+        repaired = run and repaired_by(run, self.trace, wrong)
+        if not repaired or not all(repaired <= repaired_by(run, t, list(repaired)) for t in self.fresh):
+            return None
+        edit = Edit(change.kind, change.cost, change.text, lambda s: None, "source")
+        fix = Fix(((), "source"), edit, repaired, change.line, 10_000)
+        fix.names = repaired_by(run, self.fresh[0], self.fresh[0].wrong) if self.fresh else repaired
+        return fix
+
+    def _compiled(self) -> Any:
+        body = [f for f in self.tree.body if isinstance(f, ast.FunctionDef) and f.name not in SKIPPED]
+        module = ast.fix_missing_locations(ast.Module(list[ast.stmt](body), []))
+        names = dict(self.names)
+        try:
+            exec(compile(module, self.learner.path, "exec"), names)
+        except Exception:  # a change that is no valid Python
+            return None
+        return names.get("backward")
+
+
+def repaired_by(run: Any, trace: Trace, wrong: list[str]) -> frozenset[str]:
+    """The gradients that a changed backward pass gives right, nothing where it harms another."""
+    point: Point = trace.point
+    g = float(point.cotangent) if point.cotangent.ndim == 0 else point.cotangent.copy()
+    p, cache = copy.deepcopy(point.p), copy.deepcopy(point.cache)
+    try:
+        with np.errstate(all="ignore"):
+            found = point.compared(run(p, cache, g))
+        if any(k not in found or not trace.matches(k, found[k]) for k in trace.right if k not in trace.wrong):
+            return frozenset()
+        return frozenset(k for k in wrong if k in found and trace.matches(k, found[k]))
+    except Exception:  # what can't be run is no repair
+        return frozenset()

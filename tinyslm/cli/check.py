@@ -1,0 +1,87 @@
+"""`tinyslm check`: is a hand-written backward pass right, and if not, which line is to blame?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ..check.finder import Outcome, check_file
+from ..check.finder.templates import TEMPLATES
+from ..errors import OptionError
+from ..files import atomic_write
+from .console import open_console
+
+COLOURS = {"right": "green", "wrong": "bold red", "undecided": "yellow", "cannot run": "bold red"}
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A Python file with inputs, forward and backward.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    watch: Annotated[bool, typer.Option(help="Check again whenever the file changes.")] = False,
+    new: Annotated[str | None, typer.Option(help=f"Write a right example first: {', '.join(TEMPLATES)}.")] = None,
+    seconds: Annotated[float, typer.Option(help="Limit of time.")] = 15.0,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+) -> None:
+    """Check a derivation. The file is executed. Exit code 0: right, 1: wrong, 2: cannot run, 3: undecided."""
+    if new is not None:
+        _write(new, file)
+        return
+    if not file.is_file():
+        raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
+    outcome = _once(file, as_json, seconds, seed)
+    while watch:
+        outcome = _again(file, as_json, seconds, seed)
+    sys.exit(outcome.code)
+
+
+def _once(file: Path, as_json: bool, seconds: float, seed: int) -> Outcome:
+    outcome = check_file(str(file), seconds=seconds, seed=seed)
+    if as_json:
+        sys.stdout.write(json.dumps(outcome.json(), indent=1) + "\n")
+    else:
+        _show(file, outcome)
+    sys.stdout.flush()
+    return outcome
+
+
+def _again(file: Path, as_json: bool, seconds: float, seed: int) -> Outcome:
+    before = _state(file)
+    while _state(file) in (before, None):
+        time.sleep(0.3)
+    return _once(file, as_json, seconds, seed)
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None  # an editor is replacing it
+    return found.st_mtime_ns, found.st_size
+
+
+def _show(file: Path, outcome: Outcome) -> None:
+    console = open_console()
+    head, *rest = str(outcome).split("\n")
+    console.print(f"[{COLOURS[head]}]{head}[/]  {escape(str(file))}  ({outcome.seconds:.1f} s)")
+    for line in rest:
+        console.print(line, markup=False)
+    source = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if outcome.lines else []
+    for number in outcome.lines:
+        if number <= len(source):
+            console.print(f"  {number:>4} | {source[number - 1].strip()}", markup=False)
+
+
+def _write(name: str, file: Path) -> None:
+    if name not in TEMPLATES:
+        raise OptionError(f"--new: expected one of {', '.join(TEMPLATES)}, got {name!r}")
+    if file.exists():
+        raise OptionError(f"{file} exists already; choose another name")
+    with atomic_write(file) as out:
+        out.write(TEMPLATES[name].encode("utf-8"))
+    open_console().print(f"wrote {file}; check it with: tinyslm check {file}", markup=False)
