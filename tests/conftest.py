@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Several test processes share the cores: each keeps to one thread in NumPy's matrix products.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -112,7 +112,7 @@ MESSAGES: dict[str, str] = {
     "finder.not_finite.backward": "d{name} holds {what}, first at {place}{where}",
     "finder.numerics": "right at moderate numbers, but d{name} holds {what} where the inputs are {scale:g} times as "
     "large and forward is finite: a question of numerics, not of algebra{where}",
-    "finder.precision": "d{name} is right to {error:.0e} only: {dtype} somewhere in backward{where}; compute in float64",
+    "finder.precision": "d{name} is right to {error:.0e} only: {dtype} in backward{where}; compute in float64",
     "finder.stale.inputs": "{what} is changed in place{where}: backward then works with other numbers than forward; "
     "with copies the gradients of {names} are right",
     "finder.stale.cache": "backward changes the cache or the inputs in place{where}: a second call on the same cache "
@@ -125,7 +125,8 @@ MESSAGES: dict[str, str] = {
     "finder.wrong": "d{name} is wrong: {worst}{where}; no diagnosis",
     "finder.element": "{given:.6g} at {place}, expected {expected:.6g} +- {bar:.0e}",
     "finder.few": "only {count} of {all} elements of d{name} are wrong, first {places}",
-    "finder.cause": "{names} wrong{where}: {cause} would make {them} right; match {error:.0e} at {points} points, "
+    "finder.cause": "{names} wrong{where}: {cause} would make {them} right; match to "
+    "{error:.0e} at {points} points, "
     "1 of {tried} hypotheses{others}",
     "finder.others": ", {count} other lines match too",
     "finder.where": " at line {line}",

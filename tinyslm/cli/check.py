@@ -25,7 +25,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     watch: Annotated[bool, typer.Option(help="Check again whenever the file changes.")] = False,
     new: Annotated[str | None, typer.Option(help=f"Write a right example first: {', '.join(TEMPLATES)}.")] = None,
-    seconds: Annotated[float, typer.Option(help="Limit of time.")] = 15.0,
+    seconds: Annotated[float, typer.Option(help="Limit of time.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
     """Check a derivation. The file is executed. Exit code 0: right, 1: wrong, 2: cannot run, 3: undecided."""

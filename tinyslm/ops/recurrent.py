@@ -14,6 +14,7 @@ import numpy as np
 
 from ..engine import Op, composition_forward, composition_rule, op
 from ..errors import ShapeError
+from ..kernels.cpu._blas import one_thread
 from ..tensor import Tensor, raw
 from .elementwise import sigmoid, tanh, where
 from .shape import split, stack
@@ -54,6 +55,7 @@ def rnn_simple(x, h, w_ih, w_hh, b, mask=None, reverse=False):
     return _run(step, x, (h,), mask, reverse)
 
 
+@one_thread
 def _run(step: Any, x: Tensor, state: tuple, mask: Any, reverse: bool) -> tuple[Tensor, ...]:
     """Apply `step` along time; returns the outputs (B, T, H) and the last states."""
     steps = range(x.shape[1])
@@ -160,6 +162,7 @@ gru.reference(gru_simple)
 rnn.reference(rnn_simple)
 for _op in (lstm, gru, rnn):
     composition_rule(_op)
+    _op.vjp(one_thread(_op.rule))
     _op.kernel("numba", f"recurrent:{_op.name}")
 
 

@@ -23,28 +23,12 @@ from ..report import Entry, Verdict, worst
 from . import questions as ask
 from .diagnose import Diagnosis, diagnose
 from .graph import CannotTrace
-from .learner import Backward, CannotRun, Forward, Learner, Point, from_file, from_functions
+from .learner import Backward, CannotRun, Forward, Learner, Point, from_functions
 from .outcome import Finding, Outcome
-from .search import Fix, Trace
+from .search import MATCH, Fix, Trace
 
 SEED = 0
 BAR = 1e-8
-
-
-def check_file(path: str, in_process: bool = False, seconds: float = 15.0, seed: int = SEED) -> Outcome:
-    """Check a learner's file.
-
-    Args:
-        path: the file; see `tinyslm check --new dense` for one that is right.
-        in_process: run it in this process, without limits of time and memory.
-        seconds: the limit of time for the process.
-        seed: of the random numbers.
-    """
-    if not in_process:
-        from .runner import run_limited
-
-        return run_limited(path, seconds, seed)
-    return guarded(path, lambda: from_file(path), seed)
 
 
 def check_derivation(
@@ -387,7 +371,8 @@ def lines_of(fixes: list[Fix]) -> list[int]:
     kept = [f for f in fixes if f.edit.cost <= best + 0.35 and f.edit.cost < 2.2] or _earliest(fixes)
     scaled = [f for f in kept if f.edit.kind in ("factor", "size factor", "sign")]
     if len(scaled) == len(kept):
-        kept = [f for f in kept if f.marked] or kept
+        marked = list({f.line: f for f in kept if f.marked}.values())
+        kept = marked[:2] + [f for f in kept if not f.marked][: 1 if marked else None]
     return list(dict.fromkeys(f.line for f in kept if f.line))[:3]
 
 
@@ -451,7 +436,7 @@ def _cause(fixes: list[Fix], diagnosis: Diagnosis, base: Trace) -> Finding:
     others = say("finder.others", count=len(lines) - 1) if len(lines) > 1 else ""
     told = say(
         "finder.cause", names=_few(names), where=where, cause=cause, them="them" if len(names) > 1 else "it",
-        error=1e-8, points=4, tried=diagnosis.tried, others=others,
+        error=MATCH, points=diagnosis.points, tried=diagnosis.tried, others=others,
     )  # fmt: skip
     found = Finding("finder.cause", best.edit.kind, told, lines, forward_line, line or None, [n[1:] for n in names])
     found.evidence = f"{len(names)} gradients, {diagnosis.tried} hypotheses"

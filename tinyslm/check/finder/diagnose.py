@@ -21,6 +21,7 @@ class Diagnosis:
 
     mistakes: list[list[Fix]] = field(default_factory=list)
     tried: int = 0
+    points: int = 0
     unexplained: list[str] = field(default_factory=list)
 
 
@@ -48,6 +49,7 @@ def diagnose(learner: Learner, base: Trace) -> Diagnosis:
     end = time.process_time() + SECONDS
     fresh = [base, *_fresh(learner)]
     found = Diagnosis()
+    found.points = len(fresh)
     left = list(base.wrong)
     for trace, later in _stages(learner, base):
         wrong = [k for k in trace.wrong if k in left]

@@ -11,15 +11,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .graph import AT, Node, add_at, fill, getitem, is_basic
 from .rules import unbroadcast
 
-if TYPE_CHECKING:
-    from .search import Trace
+Trace = Any  # search.Trace; not imported, because imports run one way
 
 
 @dataclass

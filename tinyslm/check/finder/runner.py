@@ -1,9 +1,7 @@
-"""Running a learner's file in a process of its own, with limits of time and memory."""
+"""Checking a learner's file, in a process of its own with limits of time and memory."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import subprocess
@@ -11,11 +9,26 @@ import sys
 from pathlib import Path
 
 from ..messages import say
+from .check import SEED, guarded
+from .child import MARK
+from .learner import from_file
 from .outcome import Finding, Outcome
 
 MEGABYTES = 4096
-MARK = "\x1etinyslm-report\x1e"
+CHILD = "tinyslm.check.finder.child"
 STARTUP = 8.0  # seconds for Python and the imports, on a busy machine
+
+
+def check_file(path: str, in_process: bool = False, seconds: float = 30.0, seed: int = SEED) -> Outcome:
+    """Check a learner's file.
+
+    Args:
+        path: the file; see `tinyslm check --new dense` for one that is right.
+        in_process: run it in this process, without limits of time and memory.
+        seconds: the limit of time for the process.
+        seed: of the random numbers.
+    """
+    return guarded(path, lambda: from_file(path), seed) if in_process else run_limited(path, seconds, seed)
 
 
 def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES) -> Outcome:
@@ -23,7 +36,7 @@ def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES
     package = str(Path(__file__).resolve().parents[3])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
     env |= {"PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", __name__, str(path), str(seed), str(megabytes)]
+    command = [sys.executable, "-m", CHILD, str(path), str(seed), str(megabytes)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env
     )
@@ -50,36 +63,3 @@ def _read(path: str, out: str, err: str, code: int, megabytes: int) -> Outcome:
 def _cannot(why: str, path: str, **fields: object) -> Outcome:
     key = f"finder.cannot.{why}"
     return Outcome("cannot run", [Finding(key, "cannot run", say(key, **fields))], path=path)
-
-
-def _limit_memory(megabytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    size = megabytes * 2**20
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-
-
-def work(path: str, seed: int, megabytes: int) -> Outcome:
-    """Check a file in this process, its printing kept apart."""
-    from .check import guarded
-    from .learner import from_file
-
-    _limit_memory(megabytes)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        outcome = guarded(path, lambda: from_file(path), seed)
-    text = printed.getvalue().strip()
-    if text:
-        first = text.splitlines()[0]
-        outcome.notes.append(say("finder.note.prints", text=first[:80] + (" ..." if len(text) > len(first) else "")))
-    return outcome
-
-
-if __name__ == "__main__":
-    found = work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    sys.__stdout__.write(MARK + json.dumps(found.json()) + MARK)  # type: ignore[union-attr]
-    sys.__stdout__.flush()  # type: ignore[union-attr]
-    os._exit(0)  # whatever threads or exit handlers the file left behind

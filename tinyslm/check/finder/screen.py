@@ -7,15 +7,14 @@ backward pass. One product tells most changes that can't be right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .graph import Node
 from .rules import pull
 
-if TYPE_CHECKING:
-    from .search import Trace
+Trace = Any  # search.Trace; not imported, because imports run one way
 
 
 class Screen:
