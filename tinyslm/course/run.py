@@ -73,7 +73,11 @@ def _environment(folder: Path) -> dict[str, str]:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Lessons multiply small matrices, for which more threads only wait for each other.
-    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {OUT: str(folder), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
+    return (
+        {"OPENBLAS_NUM_THREADS": "1"}
+        | os.environ
+        | {OUT: str(folder), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
+    )
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
