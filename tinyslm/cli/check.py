@@ -21,17 +21,19 @@ COLOURS = {"right": "green", "wrong": "bold red", "undecided": "yellow", "cannot
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="A Python file with inputs, forward and backward.")],
+    file: Annotated[Path | None, typer.Argument(help="A Python file with inputs, forward and backward.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     watch: Annotated[bool, typer.Option(help="Check again whenever the file changes.")] = False,
-    new: Annotated[str | None, typer.Option(help=f"Write a right example first: {', '.join(TEMPLATES)}.")] = None,
+    new: Annotated[str | None, typer.Option(help=f"Write a right example, my_NAME.py: {', '.join(TEMPLATES)}.")] = None,
     seconds: Annotated[float, typer.Option(help="Limit of time.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
     """Check a derivation. The file is executed. Exit code 0: right, 1: wrong, 2: cannot run, 3: undecided."""
     if new is not None:
-        _write(new, file)
+        _write(new, file or Path(f"my_{new}.py"))
         return
+    if file is None:
+        raise OptionError("expected a file; `tinyslm check --new lstm` writes one to start from")
     if not file.is_file():
         raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
     outcome = _once(file, as_json, seconds, seed)
