@@ -323,3 +323,15 @@ figure(picture, "As printed, in both readings shown, the output shrinks when the
 # entries with mean 0 and variance 1, as at the start of training; trained vectors need not be like that.
 #
 # A. Vaswani et al., Attention is all you need, NIPS 2017, equation 1 and 3.2.1.
+
+# %% solution
+shares = {name: ts.softmax(ts.tensor(q @ other.T * d**-0.5)).numpy() for name, other in (("k", k), ("q", q))}
+own = {name: share.argmax(axis=1) == np.arange(len(words)) for name, share in shares.items()}
+check("A6", "exercise 1: with k = q every token fits itself best", own["q"].all() and not own["k"].all())
+q, k, v = point
+with_zeros = [ts.cat([t, ts.tensor(np.zeros((1, t.shape[1])))]) for t in (k, v)]
+before, seen = (ts.attention(q, *pair).numpy() for pair in ((k, v), with_zeros))
+hidden = ts.attention(q, *with_zeros, mask=np.arange(6) < 5).numpy()
+print(f"a key of zeros changes the output by up to {np.abs(seen - before).max():.2f}")
+check("A6", "exercise 2: a key of zeros changes the output", np.abs(seen - before).max() > 0.01)
+check("A6", "hidden by a mask it does not", np.allclose(hidden, before, rtol=1e-12, atol=1e-12))

@@ -197,3 +197,13 @@ figure(
 #
 # Everything here is about one addition. Other operations multiply the cotangent by something first; the sum over the
 # repeated dimensions comes after that, and is the same.
+
+# %% solution
+first_times = ts.gradcheck(lambda x, b: x * b, [x, b], backward=lambda g, x, b: (g * b, (g * x).sum(0)))
+first_sum = ts.gradcheck(lambda x, b: x * b, [x, b], backward=lambda g, x, b: (g * b, g.sum(0) * x.sum(0)))
+check("", "exercise 1: for x * b, multiply by x and then sum", first_times)
+check("", "the other order has the right shape and wrong numbers", not first_sum.ok and not first_sum.findings)
+prediction, target = rng.normal(size=(B, 1)), rng.normal(size=B)
+check("", "exercise 2: (B, 1) minus (B) is (B, B)", (ts.tensor(prediction) - ts.tensor(target)).shape == (B, B))
+report = ts.gradcheck(lambda p: ((p - ts.tensor(target)) ** 2).mean(), [prediction])
+check("", "and the gradient check passes all the same", report)

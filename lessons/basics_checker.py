@@ -212,3 +212,18 @@ figure(picture, "Both cells pass the gradient check. With the printed candidate 
 #
 # S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997) 1735, for the cell. Article B, section 4.1, for the
 # printed form.
+
+
+# %% solution
+def log_softmax_rule(g, x):
+    return g - ts.softmax(x) * g.sum(-1, keepdim=True)
+
+
+truth = numerical(ts.log_softmax, logits, ones)
+claimed = log_softmax_rule(ts.tensor(ones), ts.tensor(logits)).numpy()
+apart = {sign: np.abs(sign * claimed - truth).max() for sign in (1, -1)}
+print(f"log_softmax with ones: right rule off by {apart[1]:.0e}, wrong sign by {apart[-1]:.1f}")
+check("", "exercise 1: for log_softmax even ones catch a wrong sign", apart[1] < 1e-8 and apart[-1] > 0.1)
+noisy = ts.gradcheck(lambda x: x + rng.normal(size=x.shape), [logits])
+print(noisy)
+check("", "exercise 2: a function that is never twice the same is not judged", noisy.findings and not noisy.ok)

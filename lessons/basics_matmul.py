@@ -191,3 +191,18 @@ check("", "and the engine's rule is right there", ts.gradcheck(lambda x, w: x @ 
 #
 # Shapes find only those mistakes that change a shape. A factor, a sign or a dropped batch has the right shape at all
 # sizes; numbers decide there. Distinct primes as sizes also keep products apart: no size is the product of others.
+
+# %% solution
+stored = rng.normal(size=(7, 5))  # (outputs, inputs)
+flat, layer = X.reshape(-1, 5), lambda x, w: x @ w.T
+report = ts.gradcheck(layer, [flat, stored], backward=lambda g, x, w: (g @ w, g.T @ x))
+check("", "exercise 1: with W stored as (outputs, inputs) its gradient is G transposed times X", report)
+factors = {"G": G, "Gᵀ": G.T, "B": B, "Bᵀ": B.T, "A": A, "Aᵀ": A.T}
+fitting = [
+    f"{left} {right}"
+    for left, right in product(factors, repeat=2)
+    if factors[left].shape[1] == factors[right].shape[0]
+    and (factors[left].shape[0], factors[right].shape[1]) == A.shape
+]
+print(f"{len(factors) ** 2} products of two of G, B and A; with the shape of A: {fitting}")
+check("", "exercise 2: with G, B and A as factors still only G times B transposed fits", fitting == ["G Bᵀ"])

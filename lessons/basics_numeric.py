@@ -199,3 +199,21 @@ figure(picture, "To the right the formula's error, to the left rounding. 1e-17 s
 # derivatives, or a large value beside a small derivative, moves the best step.
 #
 # C. J. F. Ridders, Advances in Engineering Software 4 (1982) 75. W. Squire and G. Trapp, SIAM Review 40 (1998) 110.
+
+# %% solution
+points = np.linspace(0.9, 1.1, 41, dtype=np.float32)  # many points, so that no lucky rounding decides
+short_steps = np.array([10.0**-k for k in range(1, 8)], np.float32)
+slope = np.exp(np.sin(points.astype(float))) * np.cos(points.astype(float))
+error32 = [np.abs(central(f, points, h) - slope).mean() for h in short_steps]
+best, root = short_steps[np.argmin(error32)], np.cbrt(np.finfo(np.float32).eps)
+print(f"float32: best power of ten {best:.0e}, error {min(error32):.0e}; cube root of eps {root:.0e}")
+check("", "exercise 1: float32's best step is near the cube root of its eps", root / 10 < best < root * 10)
+check("", "its best error is over 1000 times that of float64", min(error32) > 1000 * min(error["central"]))
+
+
+def kink(x):
+    return np.abs(x - 1)
+
+
+found = np.array([[rule(kink, 1.0, h) for rule in (forward, central, complex_step)] for h in steps[:5]])
+check("", "exercise 2: at the kink of |x - 1| the three answer 1, 0 and 0", np.abs(found - [1, 0, 0]).max() < 1e-9)

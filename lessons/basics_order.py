@@ -243,3 +243,15 @@ check("", "and accepts the engine's gradient", ts.gradcheck(diamond, [np.array(1
 #
 # Visits are counted here, not seconds. The recursion over paths would be cured of its exponential cost by remembering
 # results, but not of its depth. A graph has many topological orders; all give the same gradient up to rounding.
+
+# %% solution
+x, y = diamonds(1)
+y.edges = y.edges[::-1]
+overwriting(y)
+print(f"share kept by '=': {lost}, with the last edges reversed: {x.grad}")
+check("", "exercise 1: reversed edges keep the other share", x.grad != lost and {x.grad, lost} == {0.5, 0.7})
+x = ts.tensor(1.0, dtype="float64", requires_grad=True)
+diamond(x).backward()
+once = x.grad.item()
+diamond(x).backward()
+check("", "exercise 2: two calls without a reset give twice the gradient", np.isclose(x.grad.item(), 2 * once, 1e-12))

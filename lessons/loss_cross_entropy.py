@@ -224,3 +224,23 @@ figure(picture, "Left: the gradient for z stays below 1, the one for p does not.
 # follows for all of them from Gibbs' inequality.
 #
 # C. M. Bishop, Pattern Recognition and Machine Learning (2006), 4.3.
+
+
+# %% solution
+def in_bits(z):
+    return loss_of(z) / np.log(2)
+
+
+check("A1", "exercise 1: in bits the rule p - y fails", not ts.gradcheck(in_bits, [z], backward=by_hand).ok)
+divided = ts.gradcheck(in_bits, [z], backward=lambda g, z: by_hand(g, z) / np.log(2))
+check("A1", "divided by the natural logarithm of 2 it passes", divided)
+nats, bits = (-(truth * log(guesses)).sum(axis=1) for log in (np.log, np.log2))
+same_best = np.argmin(nats) == np.argmin(bits)
+check("A1", "and the best guess stays the best", same_best and np.allclose(nats, bits * np.log(2), rtol=1e-12))
+y = np.where(y == 1, 0.9, 0.025)  # loss_of and by_hand take their label from here
+report = ts.gradcheck(loss_of, [z], backward=by_hand)
+check("A1", "exercise 2: with the labels 0.9 and 0.025 the gradient is still p - y", report)
+least = loss_of(ts.tensor(np.log(y))).item()
+others = min(loss_of(ts.tensor(row)).item() for row in np.log(y) + rng.normal(size=(200, 5)))
+print(f"loss at p = y: {least:.4f}, smallest of 200 others: {others:.4f}")
+check("A1", "the smallest loss is at p = y and is no longer 0", others > least > 0.1)

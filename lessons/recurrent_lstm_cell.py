@@ -337,3 +337,25 @@ figure(picture, "The same random weights and word vectors. As printed, cells and
 #
 # S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997) 1735. F. Gers, J. Schmidhuber and F. Cummins, Neural
 # Computation 12 (2000) 2451 (forget gate). R. Jozefowicz, W. Zaremba and I. Sutskever, ICML 2015 (forget bias 1).
+
+# %% solution
+long = rng.normal(size=(20, 60, D)) * 2
+turns = {}
+for name, candidate in {"sigmoid": ts.sigmoid, "tanh": ts.tanh}.items():
+    c, h = ts.tensor(np.full((len(long), H), -3.0)), ts.tensor(np.zeros((len(long), H)))
+    above = []
+    for t in range(long.shape[1]):
+        c, h = step(c, h, ts.tensor(long[:, t]), candidate)
+        above.append(c.numpy() > 0)
+    above = np.array(above).astype(int)
+    turns[name] = above[0].mean(), above[-1].mean(), (np.diff(above, axis=0) < 0).sum()
+    first, last, falls = turns[name]
+    print(f"{name:8s} above 0 after one step: {first:.0%}, after {len(above)}: {last:.0%}; falls below 0: {falls}")
+first, last, falls = turns["sigmoid"]
+check(
+    "B8",
+    "exercise 2: from c = -3 most printed cells are still below 0 after a step, and in the end none",
+    first < 0.5 and last == 1,
+)
+check("B8", "none falls back below 0", falls == 0)
+check("B8", "cells with tanh do fall back", turns["tanh"][2] > 0)

@@ -330,3 +330,19 @@ figure(picture, "Left: as printed, the path stays beside the minimum. Right: a f
 #
 # D. P. Kingma and J. Ba, Adam, ICLR 2015, Algorithm 1. I. Loshchilov and F. Hutter, Decoupled weight decay
 # regularization, ICLR 2019.
+
+# %% solution
+moves = {}
+for rule in (Printed(), Repaired()):
+    signs = iter(np.tile([1.0, -1.0], T // 2))
+    moves[type(rule).__name__] = np.abs(np.diff(run(rule, lambda theta, s=signs: next(s))))[100:] / eta
+    print(f"{type(rule).__name__:9s} mean step after the first 100: {moves[type(rule).__name__].mean():.3f} eta")
+check("A4", "exercise 1: on gradients 1 and -1 in turn the printed rule steps by 0.9 eta, to a tenth",
+      abs(moves["Printed"].mean() - 0.9) < 0.09)  # fmt: skip
+check("A2", "the repaired one by less than a tenth of eta", moves["Repaired"].max() < 0.1)
+with np.errstate(invalid="ignore"):
+    path = run(Printed(T=10), lambda theta: 0.0)
+lost = np.flatnonzero(np.isnan(path))
+print(f"T = 10 at gradient 0: not a number from step {lost[0]} on")
+check("A3", "exercise 2: after step T the printed v is negative and its root is not a number", lost[0] == 11)
+check("A4", "and it stays so to the end", len(lost) == T - 10)

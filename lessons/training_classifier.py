@@ -227,3 +227,18 @@ lesson.figure(picture, "One unit reads the sentence: the cell adds up what the w
 # One seed, 200 test texts: a difference of a few percent between two models means nothing here. The command
 # `tinyslm train classifier` trains the same system on any table of texts and labels. LSTM: Hochreiter and Schmidhuber
 # 1997; forget gate: Gers et al. 2000; Adam: Kingma and Ba 2015; clipping: Pascanu et al. 2013.
+
+# %% solution
+deciding = test.where("style", "negation").texts
+stop = ts.text.stop_words("en")
+negations = {word for word in stop if word in ("not", "no", "nor", "never", "neither") or word.endswith("n't")}
+lists = {"all words": {}, "stop words out": {"drop_stop_words": True}}
+lists["negations kept"] = {"drop_stop_words": True, "keep": tuple(sorted(negations))}
+have = {}
+for name, options in lists.items():
+    tokens = WordTokenizer(size=10_000, punctuation=True, **options).tokens
+    have[name] = sum(bool(negations & set(tokens(text))) for text in deciding)
+    print(f"{name:15s} {have[name]} of {len(deciding)} reviews have a negation word")
+lesson.check("A14", "exercise 2: with the stop words goes every negation of the list", have["stop words out"] == 0)
+lesson.check("A14", "at least nine in ten of these reviews had one", have["all words"] >= 0.9 * len(deciding))
+lesson.check("A14", "and with `keep` they all have it again", have["negations kept"] == have["all words"])

@@ -243,3 +243,36 @@ figure(
 # position vector.
 #
 # A. Vaswani et al., Attention is all you need, NIPS 2017, 3.4 and 3.5.
+
+# %% solution
+the = vocabulary.index("the")
+
+
+def padded(E):
+    return ts.embedding(ts.tensor(ids), E, padding_idx=the)
+
+
+of_table = ts.tensor(table, requires_grad=True)
+row_of_the = ts.grad(padded(of_table).sum(), [of_table])[0].numpy()[the]
+judged = ts.gradcheck(padded, [table])
+print(f"gradient of the row of 'the' with padding_idx: {row_of_the}; the check says: {judged.verdict}")
+check(
+    "A7",
+    "exercise 1: the row of padding_idx gets 0, and the check calls it wrong",
+    not row_of_the.any() and not judged.ok,
+)
+
+
+def attend(inputs):
+    return ts.attention(*(ts.tensor(inputs) @ w for w in W)).numpy()
+
+
+moved = np.roll(np.arange(n), 1)
+back_in_order = np.argsort(moved)
+change = {}
+for name, positions in {"without P": 0.0, "with P": P.numpy()}.items():
+    reordered = attend(table[ids][moved] + positions)[back_in_order]
+    change[name] = np.abs(reordered - attend(table[ids] + positions)).max()
+    print(f"{name}: largest change by another order of words {change[name]:.1e}")
+check("A7", "exercise 2: without P the order of words changes nothing", change["without P"] < 1e-12)
+check("A7", "with P it does", change["with P"] > 1e-3)
