@@ -193,10 +193,12 @@ figure(
 #    No gradient check finds this mistake, because the gradient of the wrong difference is right.
 
 # %% [markdown]
-# ## Limits
+# ## Limits and sources
 #
 # Everything here is about one addition. Other operations multiply the cotangent by something first; the sum over the
 # repeated dimensions comes after that, and is the same.
+#
+# C. R. Harris et al., Array programming with NumPy, Nature 585 (2020) 357, for the rule of broadcasting.
 
 # %% solution
 first_times = ts.gradcheck(lambda x, b: x * b, [x, b], backward=lambda g, x, b: (g * b, (g * x).sum(0)))

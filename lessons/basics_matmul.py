@@ -187,10 +187,12 @@ check("", "and the engine's rule is right there", ts.gradcheck(lambda x, w: x @ 
 #    shape of $A$.
 
 # %% [markdown]
-# ## Limits
+# ## Limits and sources
 #
 # Shapes find only those mistakes that change a shape. A factor, a sign or a dropped batch has the right shape at all
 # sizes; numbers decide there. Distinct primes as sizes also keep products apart: no size is the product of others.
+#
+# J. R. Magnus and H. Neudecker, Matrix Differential Calculus (1988), for the rules of matrix gradients.
 
 # %% solution
 stored = rng.normal(size=(7, 5))  # (outputs, inputs)

@@ -239,10 +239,13 @@ check("", "and accepts the engine's gradient", ts.gradcheck(diamond, [np.array(1
 #    `x.grad` is twice as large. Across calls, `+=` is meant: shares of several batches add up until you reset them.
 
 # %% [markdown]
-# ## Limits
+# ## Limits and sources
 #
 # Visits are counted here, not seconds. The recursion over paths would be cured of its exponential cost by remembering
 # results, but not of its depth. A graph has many topological orders; all give the same gradient up to rounding.
+#
+# A. Griewank and A. Walther, Evaluating Derivatives (2008), for the reverse mode; A. B. Kahn, Communications of the ACM
+# 5 (1962) 558, for topological order.
 
 # %% solution
 x, y = diamonds(1)

@@ -336,7 +336,7 @@ def test_out_that_is_a_file_or_lies_in_one(command, data, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
 def test_a_place_that_cannot_be_written(command, data):
     answer = command("train", "classifier", data, "--out", "/proc/no", *TINY)
-    assert_refused(answer, "/proc/no.*pass another folder with --out")
+    assert_refused(answer, "/proc/no.*name another one")
 
 
 def test_a_full_disk(command, data, tmp_path, monkeypatch):

@@ -127,6 +127,19 @@ def test_vjp_and_jvp_are_adjoint():
     assert not y.requires_grad
 
 
+def test_jvp_wants_a_tangent_for_every_primal():
+    with pytest.raises(GraphError, match="one tangent per primal"):
+        ts.jvp(lambda x, y: x * y, [leaf(2.0), leaf(3.0)], [np.array(1.0)])
+
+
+def test_constants_that_want_a_gradient_are_refused():
+    q = leaf(np.ones((2, 3)))
+    with pytest.raises(GraphError, match=r"mask.detach\(\)"):
+        ts.attention(q, q, q, mask=leaf(np.zeros((2, 2))))
+    with pytest.raises(GraphError, match=r"weight.detach\(\)"):
+        ts.cross_entropy(q, np.array([0, 1]), weight=leaf(np.ones(3)))
+
+
 def test_grad_stops_at_an_inner_result():
     x = leaf(2.0)
     y = x * x
@@ -300,6 +313,26 @@ def test_augmented_assignment_to_data_counts_as_a_change():
     w.data *= 2
     with pytest.raises(GraphError, match="changed after"):
         loss.backward()
+
+
+def test_what_a_graph_recorded_cannot_change_behind_its_back():
+    w, x, a = leaf([1.0, 2.0]), ts.tensor([3.0, 4.0], dtype="float64"), np.array([5.0, 6.0])
+    loss = (w * x + w * a).sum()
+    with pytest.raises(GraphError, match="may have recorded"):
+        x.data[0] = 100
+    with pytest.raises(GraphError, match="may have recorded"):
+        w.detach().data[0] = 100
+    a[0] = 100
+    loss.backward()
+    assert w.grad.tolist() == [8, 10]
+
+
+def test_leaves_do_not_share_one_gradient():
+    a, b = leaf([1.0]), leaf([1.0])
+    (a + b).backward(np.array([8.0]))
+    for p in (a, b):
+        p.grad.data *= 0.5
+    assert a.grad.item() == b.grad.item() == 4
 
 
 def test_writing_into_a_guarded_array_says_what_to_do():

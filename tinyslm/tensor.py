@@ -31,7 +31,7 @@ class Clock:
 
 
 class GuardedArray(np.ndarray):
-    """A read-only view of the array of a tensor that takes part in differentiation.
+    """A read-only view of a tensor's array: a graph may have recorded it.
 
     `x.data -= step` still works: the augmented operators make a new array, and assigning it to `x.data` is noted.
     Writing to single elements is refused with the remedies.
@@ -39,7 +39,7 @@ class GuardedArray(np.ndarray):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise GraphError(
-            "This array belongs to a tensor with requires_grad=True; writing into it would falsify gradients.\n"
+            "This array belongs to a tensor that a graph may have recorded; writing into it would falsify gradients.\n"
             "  Expected: a new array (x.data = new, x.data -= step), or ts.where and ts.stack in a formula\n"
             "  Got: an assignment to some of its elements"
         )
@@ -65,27 +65,22 @@ class Tensor:
         DTypeError: for text or objects, and for integers with requires_grad.
     """
 
-    __slots__ = ("__weakref__", "_changed", "_data", "_hooks", "grad", "index", "name", "node", "requires_grad")
     __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
 
+    # Most tensors never change these, so they stand here and not in each of them: that halves the cost of making one.
     _data: Array
-    requires_grad: bool
-    grad: Tensor | None
-    node: Node | None
-    index: int
-    name: str | None
-    _hooks: list[Callable[[Tensor], Tensor | None]] | None
-    _changed: int
+    requires_grad: bool = False
+    grad: Tensor | None = None
+    node: Node | None = None
+    index: int = 0
+    name: str | None = None
+    _hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+    _changed: int = 0
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None):
         self._data = _own_array(data, dtype)
-        self.requires_grad = False
-        self.grad = None
-        self.node = None
-        self.index = 0
-        self.name = name
-        self._hooks = None
-        self._changed = 0
+        if name is not None:
+            self.name = name
         if requires_grad:
             self.requires_grad_()
 
@@ -94,25 +89,23 @@ class Tensor:
         """A tensor around `array` itself, without copying or checking (for the engine)."""
         self = cls.__new__(cls)
         self._data = array
-        self.requires_grad = node is not None
-        self.grad = None
-        self.node = node
-        self.index = index
-        self.name = None
-        self._hooks = None
-        self._changed = 0
+        if node is not None:
+            self.requires_grad = True
+            self.node = node
+            if index:
+                self.index = index
         return self
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
     def data(self) -> Array:
-        """The array. Where gradients are recorded it is a read-only view; assign a new array to change it."""
-        if self.requires_grad and type(self._data) is np.ndarray:
-            view = self._data.view(GuardedArray)
-            view.flags.writeable = False
-            return view
-        return self._data
+        """The array as a read-only view; assign a new array to change it."""
+        if type(self._data) is not np.ndarray:
+            return self._data
+        view = self._data.view(GuardedArray)
+        view.flags.writeable = False
+        return view
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -222,7 +215,7 @@ class Tensor:
         METHODS["backward"](self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same array outside the graph."""
+        """The same array outside the graph (shared: an optimizer that changes one changes both)."""
         return Tensor.wrap(self._data)
 
     def clone(self) -> Tensor:
@@ -489,6 +482,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 def raw(value: Any) -> Any:
     """The array of a tensor; anything else as it is."""
     return value._data if isinstance(value, Tensor) else value
+
+
+def constant(name: str, argument: str, value: Any) -> None:
+    """Refuse a tensor that wants a gradient where an operation takes a constant: it would never get one."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise GraphError(f"{name}: {argument} is a constant here.\n  Expected: no gradient; pass {argument}.detach()")
 
 
 def _sizes(args: tuple) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/classifier_quality.py DATA_FOLDER twin          # LSTM and its twin, five seeds, mr_polarity
     python tests/benchmarks/classifier_quality.py DATA_FOLDER mr_polarity   # lstm, cnn, bow
-    python tests/benchmarks/classifier_quality.py DATA_FOLDER sms_spam
+    python tests/benchmarks/classifier_quality.py DATA_FOLDER sms_spam cnn
 
 The epoch is chosen on the validation part, the test part is opened once. Duplicates are removed before splitting.
 """
@@ -20,8 +20,8 @@ from tinyslm.recipes.classifier import ClassifierTraining, Options, config_for
 SEEDS = range(5)
 MODELS = {
     "lstm": ({"model": "lstm"}, {"epochs": 6}),
-    "cnn": ({"model": "cnn", "dropout": 0.5}, {"epochs": 6}),
-    "bow": ({"model": "bow"}, {"epochs": 10}),
+    "cnn": ({"model": "cnn", "dropout": 0.5, "hidden": 64, "length": 60}, {"epochs": 4}),
+    "bow": ({"model": "bow", "vocabulary": 20_000}, {"epochs": 10, "lr": 5e-3}),
 }
 
 
@@ -32,11 +32,11 @@ def table_of(name, folder):
     return table.take(list(keep))
 
 
-def quality(name, folder):
+def quality(name, folder, kinds):
     """Print test accuracy and F1 of the last class for each model and seed."""
     table = table_of(name, folder)
-    for kind, (config, options) in MODELS.items():
-        scores = []
+    for kind in kinds:
+        (config, options), scores = MODELS[kind], []
         for seed in SEEDS:
             start = time.perf_counter()
             run = ClassifierTraining(
@@ -78,4 +78,4 @@ def twin(folder):
 
 if __name__ == "__main__":
     folder, what = Path(sys.argv[1]), sys.argv[2]
-    twin(folder) if what == "twin" else quality(what, folder)
+    twin(folder) if what == "twin" else quality(what, folder, sys.argv[3:] or MODELS)

@@ -346,7 +346,7 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 
 def test_the_bundled_chinese_reviews():
     data = load_table("reviews_zh")
-    trained = training(data, model="bow", vocabulary=4000, length=60, options=Options(epochs=4, lr=0.02)).run()
+    trained = training(data, model="bow", vocabulary=4000, length=60, options=Options(epochs=10, lr=0.01)).run()
     assert trained.report.accuracy > 0.6
     assert sum(rows for _, rows in trained.by_style.values()) == trained.report.support
     known = trained.classifier.predict([data.texts[0]])[0]

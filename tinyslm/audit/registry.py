@@ -69,6 +69,6 @@ def _expand(name: str) -> list[str]:
     if not match:
         return [name]
     ends = [id for id in match.groups() if id in IDS]
-    if len(ends) != 2:
+    if len(ends) != 2 or IDS.index(ends[0]) > IDS.index(ends[1]):
         raise OptionError(f"Expected a range of IDs such as A1-A6. Got: {name}")
     return list(IDS[IDS.index(ends[0]) : IDS.index(ends[1]) + 1])

@@ -29,6 +29,8 @@ def check(
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
     """Check a derivation. The file is executed. Exit code 0: right, 1: wrong, 2: cannot run, 3: undecided."""
+    if seed < 0 or not seconds > 0:
+        raise OptionError(f"expected --seed of at least 0 and --seconds above 0, got {seed} and {seconds:g}")
     if new is not None:
         _write(new, file or Path(f"my_{new}.py"))
         return

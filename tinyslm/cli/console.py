@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -64,7 +65,14 @@ def explain(error: BaseException) -> str:
         return str(error)
     if error.errno == errno.ENOSPC:
         return f"the disk is full ({error.filename or 'while writing'}); free some space, nothing was half-written"
-    return f"{error.filename}: {error.strerror}.\n  Expected: a place to write to; pass another folder with --out"
+    return f"{_target(error)}: {error.strerror}.\n  Expected: a place that can be read and written; name another one"
+
+
+def _target(error: OSError) -> str:
+    """The file that was meant, where the error names the temporary one beside it."""
+    path = Path(str(error.filename))
+    match = re.fullmatch(r"\.(.+)\.[^.]+\.part", path.name)
+    return str(path.with_name(match.group(1)) if match else path)
 
 
 @contextmanager

@@ -27,7 +27,8 @@ def doctor() -> None:
         mark, fix = ("yes", "") if found.works else ("no", escape(f"{found.why}. Remedy: {found.remedy}"))
         grid.add_row(found.name, mark, found.version, fix)
     console.print(grid)
-    console.print(f"in use: {device.backend()} (kernels from {device.SMALL:,} elements on)")
+    serving = device.backend() if device.probe(device.backend()).works else "numpy"
+    console.print(f"in use: {serving} (kernels from {device.SMALL:,} elements on)")
     console.print(f"data sets are kept in {cache_dir()}", markup=False, soft_wrap=True)
 
 

@@ -26,7 +26,8 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool = False, c
         )
     keep = retain_graph or create_graph
     for leaf, g in walk([output], [seed_of(output, gradient)], None, keep, create_graph):
-        leaf.grad = g if leaf.grad is None else METHODS["add"](leaf.grad, g)
+        # A tensor of its own for each leaf: a rule may have handed one cotangent to two inputs.
+        leaf.grad = Tensor.wrap(g._data, g.node, g.index) if leaf.grad is None else METHODS["add"](leaf.grad, g)
 
 
 METHODS["backward"] = backward

@@ -67,6 +67,8 @@ def jvp(function: Callable[..., Tensor], primals: Sequence[Tensor], tangents: Se
     make one forward, and every rule serves both modes.
     """
     leaves = [_leaf(p) for p in primals]
+    if len(tangents) != len(leaves):
+        raise GraphError(f"jvp: expected one tangent per primal ({len(leaves)}), got {len(tangents)}")
     with enable_grad():
         y = function(*leaves)
         v = Tensor.wrap(np.zeros_like(y._data)).requires_grad_()

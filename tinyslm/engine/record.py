@@ -95,7 +95,7 @@ def _explain(op: Op, arrays: list, attrs: Attrs, error: Exception) -> Exception:
         return error
     names = op.inputs if not op.variadic else [f"input {i}" for i in range(len(arrays))]
     got = ", ".join(f"{n}: {a.shape}" for n, a in zip(names, arrays, strict=False))
-    return ShapeError(f"{op.name}: the inputs do not fit each other.\n  Expected: {error}\n  Got: {got}; {attrs}")
+    return ShapeError(f"{op.name}: {error}\n  Got: {got}{f'; {attrs}' if attrs else ''}")
 
 
 def _adapt(op: Op, inputs: tuple) -> tuple[Tensor, ...]:
@@ -112,7 +112,7 @@ def _sized(value: Any) -> bool:
 
 def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
     if isinstance(value, np.ndarray) and value.ndim:
-        return Tensor.wrap(np.asarray(value))
+        return Tensor.wrap(np.array(value))  # a copy: what a graph records must not change from outside
     if value is None or isinstance(value, (str, bytes)):
         raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {value!r}")
     array = np.asarray(value)

@@ -36,6 +36,8 @@ USED_BY = {
     "heads": ("transformer",),
 }
 KIND = "text classifier"
+# Word vectors start uniform in ±0.05, as Keras' do; a CNN's in ±0.25 (Kim 2014, §3.1), the weights of a bag at 0.
+START = {"cnn": 0.25, "bow": 0.0}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class TextClassifier(nn.Module):
         self.config = config
         size = _outputs(config) if config.model == "bow" else config.embedding
         self.embedding = nn.Embedding(config.vocabulary, size, rng=rng)
-        nn.init.uniform_(self.embedding.weight, -0.05, 0.05, rng=rng)
+        spread = START.get(config.model, 0.05)
+        nn.init.uniform_(self.embedding.weight, -spread, spread, rng=rng)
         self.encoder = make_encoder(config, rng)
         self.dropout = nn.Dropout(config.dropout, rng=rng)
         self.head = Bias(size) if config.model == "bow" else dense(self.encoder.features, _outputs(config), rng)

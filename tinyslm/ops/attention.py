@@ -7,7 +7,7 @@ import numpy as np
 
 from ..engine import composition_forward, composition_rule, op
 from ..errors import ShapeError
-from ..tensor import Tensor, raw
+from ..tensor import Tensor, constant, raw
 from .elementwise import exp, where
 
 
@@ -63,6 +63,7 @@ def attention(xp, q, k, v, mask=None, causal=False, scale=None):
 
 @attention.shape
 def _attention_shape(q, k, v, mask, causal, scale):
+    constant("attention", "mask", mask)
     if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2] or q[:-2] != k[:-2] or k[:-2] != v[:-2]:
         raise ShapeError(
             f"attention: the shapes do not fit.\n  Expected: q (..., T, D), k (..., S, D), v (..., S, E)\n"

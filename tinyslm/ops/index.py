@@ -56,8 +56,9 @@ def gather(xp, x, index, dim=-1):
 
 @gather.shape
 def _gather_shape(x, index, dim):
-    if len(x) != len(index):
-        raise ShapeError(f"gather: expected an index of {len(x)} dimensions like x {x}, got {index}")
+    others = [d for d in range(len(x)) if d != dim % max(len(x), 1)]
+    if len(x) != len(index) or any(x[d] != index[d] for d in others):
+        raise ShapeError(f"gather: expected an index of the shape of x {x}, dimension {dim} apart; got {index}")
 
 
 @gather.vjp

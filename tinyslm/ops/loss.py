@@ -6,7 +6,7 @@ import numpy as np
 
 from ..engine import op
 from ..errors import DTypeError, OptionError, ShapeError
-from ..tensor import Tensor, raw
+from ..tensor import Tensor, constant, raw
 from .elementwise import log, sigmoid, where
 from .softmax import log_softmax, softmax
 
@@ -61,6 +61,7 @@ def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoo
 
 @cross_entropy.shape
 def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, reduction):
+    constant("cross_entropy", "weight", weight)
     _check_reduction(reduction)
     if logits[:-1] != target:
         raise ShapeError(
@@ -173,6 +174,8 @@ def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction
     """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
     classes = np.asarray(raw(target))
     seen = classes != ignore_index
+    if classes[seen].size and (classes[seen].min() < 0 or classes[seen].max() >= log_probs.shape[-1]):
+        raise ShapeError(f"nll_loss: expected classes from 0 to {log_probs.shape[-1] - 1}, got {classes[seen].min()}")
     picked = log_probs.reshape(-1, log_probs.shape[-1])[np.arange(classes.size), np.where(seen, classes, 0).ravel()]
     rows = -picked * Tensor.wrap(seen.ravel().astype(log_probs.dtype))
     if reduction == "none":
