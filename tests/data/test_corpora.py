@@ -10,6 +10,7 @@ import pytest
 
 from tinyslm.data import bundled_path, load, load_table, load_text, names
 from tinyslm.errors import DataError, OptionError
+from tinyslm.text import words
 
 STYLES = ("plain", "negation", "contrast", "irony")
 
@@ -117,7 +118,39 @@ def test_stories():
     assert "\r" not in text
 
 
-@pytest.mark.parametrize("name", ["reviews", "reviews_zh", "stories"])
+def tokens(text):
+    return words(text.lower(), punctuation=True)
+
+
+def test_phrases_have_every_word_of_the_test_part_in_the_training_part():
+    table = load_table("phrases_en_zh")
+    assert table.labels is None and (table.warnings, table.duplicates) == ([], 0)
+    assert list(table.extra) == ["chinese", "kind", "split"]
+    train, test = table.where("split", "train"), table.where("split", "test")
+    assert (len(train), len(test), len(set(table.texts))) == (200, 45, 245)
+    for seen, asked in ((train.texts, test.texts), (train.extra["chinese"], test.extra["chinese"])):
+        assert {w for text in asked for w in tokens(text)} <= {w for text in seen for w in tokens(text)}
+    assert set(train.extra["kind"]) >= set(test.extra["kind"])
+
+
+def test_phrases_are_sentences_and_the_numbers_in_their_card_hold():
+    table = load_table("phrases_en_zh")
+    chinese = table.extra["chinese"]
+    pairs = zip(table.texts, chinese, strict=True)
+    assert all((e[-1], z[-1]) in {(".", "。"), ("?", "？")} and e[0].isupper() and e.isascii() for e, z in pairs)
+    assert all("\u4e00" <= c <= "\u9fff" for z in chinese for c in z[:-1])
+    english_words = [tokens(text)[:-1] for text in table.texts]
+    lengths = [[len(text) for text in side] for side in (english_words, [z[:-1] for z in chinese])]
+    spans = [f"{min(x)} to {max(x)}" for x in lengths]
+    card = bundled_path("phrases_en_zh").with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{spans[0]} words" in card and f"{spans[1]} characters" in card
+    counts = len({w for text in english_words for w in text}), len({c for z in chinese for c in z[:-1]})
+    assert "{} English words (capitals apart) and {} Chinese characters".format(*counts) in card, counts
+    assert set(re.search(r"\(kind\): (.*)\.", card)[1].split(", ")) == set(table.extra["kind"])
+    assert b"\r" not in bundled_path("phrases_en_zh").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["reviews", "reviews_zh", "phrases_en_zh", "stories"])
 def test_every_bundled_corpus_has_a_card(name):
     card = bundled_path(name).with_suffix(".md").read_text(encoding="utf-8")
     assert card.startswith(f"# {bundled_path(name).name}")

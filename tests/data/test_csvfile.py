@@ -104,7 +104,7 @@ def test_header_alone(table_file):
 def test_missing_column_names_the_columns_and_the_way_out(table_file):
     message = fault(table_file("review,label\nfine,p\n"))
     assert "'review', 'label'" in message
-    assert "--text-column" in message
+    assert "--text-column" in message and "columns=[" in message and "add one, such as text,label" in message
     assert "delimiter=';'" in fault(table_file("text;label\nfine;p\n"))
     assert r"delimiter='\t'" in fault(table_file("text\tlabel\nfine\tp\n"))
 

@@ -10,7 +10,12 @@ from .registry import DATASETS, unknown
 from .table import Table
 from .transfer import Progress
 
-_BUNDLED = {"reviews": "reviews.csv", "reviews_zh": "reviews_zh.csv", "stories": "stories.txt"}
+_BUNDLED = {
+    "reviews": "reviews.csv",
+    "reviews_zh": "reviews_zh.csv",
+    "phrases_en_zh": "phrases_en_zh.csv",
+    "stories": "stories.txt",
+}
 _PYTHON_DOCS = "python-docs"
 
 
@@ -20,7 +25,7 @@ def names() -> list[str]:
 
 
 def bundled_path(name: str) -> Path:
-    """The file of a corpus that comes with the library: "reviews", "reviews_zh" or "stories".
+    """The file of a corpus that comes with the library: "reviews", "reviews_zh", "phrases_en_zh" or "stories".
 
     Beside it lies a data card of the same name with the suffix .md. Raises OptionError for any other name.
     """
@@ -34,11 +39,11 @@ def load(
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Table | str:
-    """A corpus by name: a Table for classification, a string for plain text. `names()` lists them.
+    """A corpus by name: a Table for classification or translation, a string for plain text. `names()` lists them.
 
-    data_dir and progress serve the public sets; see `fetch`. The bundled tables have the extra columns kind, style and
-    split; `table.where("split", "train")` picks a part. Raises OptionError for an unknown name, DataError when the data
-    cannot be had.
+    data_dir and progress serve the public sets; see `fetch`. The bundled tables have the extra columns kind and split,
+    which `table.where("split", "train")` picks a part by; reviews also style, and phrases_en_zh, which has no labels,
+    the translations as chinese. Raises OptionError for an unknown name, DataError when the data cannot be had.
     """
     if name == _PYTHON_DOCS:
         return python_docs()
@@ -50,18 +55,18 @@ def load(
 
 
 def load_table(name: str, data_dir: str | Path | None = None) -> Table:
-    """`load` for a corpus with labels. Raises OptionError when `name` is plain text."""
+    """`load` for a corpus that is a table. Raises OptionError when `name` is plain text."""
     corpus = load(name, data_dir)
     if not isinstance(corpus, Table):
-        raise OptionError(f"Expected name to be a corpus with labels. Got {name!r}, which is plain text.")
+        raise OptionError(f"Expected name to be a table of texts. Got {name!r}, which is plain text.")
     return corpus
 
 
 def load_text(name: str, data_dir: str | Path | None = None) -> str:
-    """`load` for plain text. Raises OptionError when `name` is a table with labels."""
+    """`load` for plain text. Raises OptionError when `name` is a table."""
     corpus = load(name, data_dir)
     if not isinstance(corpus, str):
-        raise OptionError(f"Expected name to be a plain text. Got {name!r}, which is a table with labels.")
+        raise OptionError(f"Expected name to be a plain text. Got {name!r}, which is a table.")
     return corpus
 
 
@@ -88,4 +93,6 @@ def _is_prose(paragraph: str) -> bool:
 
 
 def _load_bundled(path: Path) -> Table | str:
-    return read_csv(path) if path.suffix == ".csv" else path.read_text(encoding="utf-8")
+    if path.suffix != ".csv":
+        return path.read_text(encoding="utf-8")
+    return read_csv(path, label=None if path.name == _BUNDLED["phrases_en_zh"] else "label")

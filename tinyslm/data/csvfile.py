@@ -168,7 +168,7 @@ def _check_columns(header: list[str], wanted: list[str], where: str, delimiter: 
         f"{where}: Expected a column named {missing[0]!r}. Got the columns: {found}. "
         f"{_delimiter_hint(header, delimiter)}"
         "Choose with text=..., label=... (--text-column NAME --label-column NAME). "
-        "For a file without a header line, pass columns=[...]."
+        "To a file without a header line add one, such as text,label (in Python: columns=[...])."
     )
 
 

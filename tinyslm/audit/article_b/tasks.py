@@ -13,7 +13,8 @@ RECORDS = (
         "Named as the ways to make small models more efficient and compact.",
         source="S. Han et al., Learning both weights and connections, NIPS 2015; G. Hinton, O. Vinyals and J. Dean, "
         "Distilling the knowledge in a neural network, 2015",
-        note="No command runs this yet. To show: size, accuracy and speed before and after, on the same test set.",
+        command="tinyslm lessons run tasks_compression",
+        note="The lesson measures size, accuracy and time before and after, on the same test set.",
     ),
     Record(
         "B20",
@@ -22,9 +23,9 @@ RECORDS = (
         "task",
         "Text classification (news, sentiment, spam), question answering, translation, text generation, speech "
         "recognition, cross-lingual classification, search.",
-        source="one per recipe; see the help of each command",
-        command="tinyslm train classifier reviews",
-        note="The classifier runs sentiment (reviews, reviews_zh), spam (sms_spam) and any table of texts and labels. "
-        "No command yet for the other applications.",
+        source="one per recipe; see the lesson",
+        command="tinyslm lessons run tasks_many",
+        note="The lesson holds a small recipe for each; translation is the lesson tasks_translation, and tinyslm train "
+        "classifier runs sentiment (reviews, reviews_zh), spam (sms_spam) and any table of texts and labels.",
     ),
 )
