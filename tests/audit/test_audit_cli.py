@@ -1,12 +1,17 @@
 """`tinyslm audit`: one line each, the whole story, JSON, a page, and exit code 1 for a verdict that differs."""
 
 import dataclasses
+import functools
 import json
 
 import pytest
 from typer.testing import CliRunner
 
+import tinyslm as ts
+from tinyslm import plot
 from tinyslm.audit import audit, record, registry, report
+from tinyslm.audit.article_a import recall
+from tinyslm.audit.article_b import learning_curve
 from tinyslm.cli.main import app
 
 
@@ -28,6 +33,36 @@ def test_the_whole_story_with_a_picture(tmp_path):
     for part in ("Article A, 3.2", "as printed", "repaired", "t from 0", "the repair, asked the same questions"):
         assert part in shown.output
     assert (tmp_path / "A2.png").stat().st_size > 5000
+
+
+def test_the_story_says_how_its_picture_is_written(tmp_path):
+    assert run("A2").output.rstrip().endswith("picture: tinyslm audit A2 --out FOLDER writes it")
+    shown = run("A2", "--out", tmp_path / "new")
+    assert (tmp_path / "new" / "A2.png").stat().st_size > 5000 and "A2.png" in shown.output
+    assert plot.save(record("B8").picture({}), tmp_path / "B8.png").stat().st_size > 5000
+    assert "picture" not in run("B1").output and record("B1").picture is None
+
+
+def small_measurements(monkeypatch):
+    """The same measurements with few steps: what they find means nothing, but everything runs."""
+    monkeypatch.setattr(recall, "WIDTHS", (4, 8))
+    monkeypatch.setattr(recall, "DISTANCES", (2, 3))
+    monkeypatch.setattr(recall, "SEEDS", dict.fromkeys(recall.KINDS, (0,)))
+    monkeypatch.setattr(recall, "accuracy", functools.partial(recall.accuracy, steps=3))
+    monkeypatch.setattr(learning_curve, "STEPS", 3)
+    monkeypatch.setattr(learning_curve, "SIZES", (20, 150))
+    monkeypatch.setattr(learning_curve, "SEEDS", (0,))
+
+
+@pytest.mark.parametrize(("id", "numbers"), [("A20", {"accuracy", "reach"}), ("B21", {"sizes", "curves"})])
+def test_measured_records_are_run_by_the_command(id, numbers, monkeypatch, tmp_path):
+    small_measurements(monkeypatch)
+    with ts.use("numpy"):
+        shown = run(id, "--measure", "--json", "--out", tmp_path)
+    (entry,) = json.loads(shown.stdout)
+    assert shown.exit_code == 0 and entry["verdict"].startswith("measured: ")
+    assert len(entry["measured"]) == 3 and numbers <= set(entry["measured_numbers"])
+    assert (tmp_path / f"{id}.png").stat().st_size > 5000
 
 
 def test_json():

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..check.messages import say
 from ..engine import grad
 from ..errors import TinyslmError
+from ..messages import say
 from ..tensor import Tensor, raw
 
 KINDS = ("shapes", "scaling", "range", "symmetry", "limits", "gradient", "learnability", "value", "complete", "fact")
@@ -184,7 +184,7 @@ def _show(y: np.ndarray) -> str:
         return f"{y.item():.4g}"
     if y.size <= 4:
         return "[" + ", ".join(f"{v:.4g}" for v in y.ravel()) + "]"
-    return f"from {y.min():.4g} to {y.max():.4g}"
+    return say("audit.answer.range", low=y.min(), high=y.max())
 
 
 def gradient(inputs: Sequence[Any], text: str = "Is the gradient of this function right?") -> Question:

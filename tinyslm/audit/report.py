@@ -13,23 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from ..check.messages import MESSAGES
 from ..files import write_text
+from ..messages import column, one_of
+from ..messages import say as message
+from ..unicode_math import to_unicode
 from .questions import Answer
 from .record import Record
 from .verdict import Examined, Result
 
-MARKS = {True: "yes", False: "NO ", None: "-  "}
+FORMULAS = ("printed", "repaired")
+MARKS = {True: "yes", False: "no", None: "none"}
 
 
 def say(name: str, /, **fields: Any) -> str:
     """A message of the catalogue."""
-    return MESSAGES[f"audit.{name}"].format(**fields)
+    return message(f"audit.{name}", **fields)
 
 
 def verdict_text(verdict: str) -> str:
-    """A verdict in the catalogue's words; measured ones bring their own."""
-    return MESSAGES.get(f"audit.verdict.{verdict}", verdict)
+    """A verdict in the catalogue's words."""
+    return one_of("audit.verdict", verdict)
+
+
+def answered(answer: Answer) -> str:
+    """yes, NO, or a dash."""
+    return say(f"mark.{MARKS[answer.ok]}")
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
@@ -59,15 +67,16 @@ def _how_to_run(record: Record) -> str:
 def line(result: Result) -> str:
     """One line: ID, verdict, the decisive number."""
     flag = "" if result.ok else f"  <-- {trouble(result)}"
-    return f"{result.record.id:<4}{verdict_text(result.verdict):<17}{result.record.title}: {decisive(result)}{flag}"
+    verdict = column(verdict_text(result.verdict), 17)
+    return f"{result.record.id:<4}{verdict}{result.record.title}: {decisive(result)}{flag}"
 
 
 def trouble(result: Result) -> str:
     """Why a result is not as documented, or an empty string."""
     if not result.as_documented:
-        return say("differs", expected=result.record.expected, got=result.verdict)
+        return say("differs", expected=verdict_text(result.record.expected), got=verdict_text(result.verdict))
     if result.repair is not None and result.repair.verdict != "right":
-        return say("repair_fails", got=result.repair.verdict)
+        return say("repair_fails", got=verdict_text(result.repair.verdict))
     return "" if result.ok else say("finding_fails", text=next(f.text for f, a in result.findings if not a.ok))
 
 
@@ -76,7 +85,7 @@ def story(result: Result) -> list[str]:
     r = result.record
     head = [f"{r.id}  {r.title}: {verdict_text(result.verdict)}"]
     head += [say("where", article=r.article, heading=r.heading), ""]
-    told = [f"{say(name)}: {text}" for name, text in _told(r) if text]
+    told = [f"{say(name)}: {_in_characters(name, text)}" for name, text in _told(r) if text]
     parts = [_examined(e) for e in (*result.readings, *([result.repair] if result.repair else []))]
     numbers = [_row(a, f.text) for f, a in result.findings]
     measured = [_row(a, text) for text, a in result.measured.answers] if result.measured else []
@@ -98,6 +107,10 @@ def _told(r: Record) -> Sequence[tuple[str, str]]:
     )
 
 
+def _in_characters(name: str, text: str) -> str:
+    return to_unicode(text) if name in FORMULAS and _is_formula(text) else text
+
+
 def _examined(e: Examined) -> list[str]:
     why = say("excluded", why=e.excluded) if e.excluded else ""
     return [f"{_name(e)}: {verdict_text(e.verdict)}{why}", *[_row(a, q.text, q.kind) for q, a in e.answers]]
@@ -108,8 +121,9 @@ def _name(e: Examined) -> str:
 
 
 def _row(answer: Answer, text: str, kind: str = "") -> str:
-    start = f"  {MARKS[answer.ok]} "
-    return f"{start}{kind:<13}{text} -> {answer.text}" if kind else f"{start}{text}: {answer.text}"
+    start = f"  {column(answered(answer), 4)}"
+    kind = kind and column(one_of("audit.kind", kind), 13)
+    return f"{start}{kind}{text} -> {answer.text}" if kind else f"{start}{text}: {answer.text}"
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
@@ -205,7 +219,7 @@ def _section(result: Result) -> str:
 def _told_html(name: str, text: str) -> str:
     from ..course.report import formula
 
-    shown = formula(text, display=True) if name in ("printed", "repaired") and _is_formula(text) else _e(text)
+    shown = formula(text, display=True) if name in FORMULAS and _is_formula(text) else _e(text)
     return f"<p><b>{_e(say(name))}</b>: {shown}</p>"
 
 
@@ -223,9 +237,9 @@ def _examined_html(e: Examined) -> str:
 
 
 def _row_html(text: str, a: Answer, kind: str = "") -> str:
-    cell = f"<td>{_e(kind)}</td>" if kind else ""
-    mark = {True: "ok", False: "bad", None: ""}[a.ok]
-    return f'<tr><td class="{mark}">{MARKS[a.ok]}</td>{cell}<td>{_e(text)}</td><td>{_e(a.text)}</td></tr>'
+    cell = f"<td>{_e(one_of('audit.kind', kind))}</td>" if kind else ""
+    colour = {True: "ok", False: "bad", None: ""}[a.ok]
+    return f'<tr><td class="{colour}">{_e(answered(a))}</td>{cell}<td>{_e(text)}</td><td>{_e(a.text)}</td></tr>'
 
 
 def _mark(verdict: str) -> str:

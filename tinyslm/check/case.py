@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, enable_grad, grad
+from ..messages import say
 from ..tensor import Tensor, raw
 from .reference import is_float, signs
 from .report import Verdict
@@ -66,7 +67,7 @@ class Case:
         if len(found) == len(self.arrays) != len(self.slots):
             found = [found[s] for s in self.slots]
         if len(found) != len(self.slots):
-            raise Finding(f"the backward gave {len(found)} gradients for {len(self.slots)} inputs")
+            raise Finding(say("gradcheck.finding.count", got=len(found), wanted=len(self.slots)))
         return found
 
     @property

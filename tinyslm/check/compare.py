@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .messages import say
+from ..messages import say
 from .outcome import Comparison
 
 RELATIVE, OF_SCALE, NOISE = 1e-12, 1e-13, 100.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import TinyslmError
-from .messages import say
+from ..messages import say
+from ..unicode_math import to_unicode
 from .outcome import LinkVerdict, Outcome
 from .steps import Step
 
@@ -76,11 +77,12 @@ class Line:
         return [x for x in found if self.outcome and x != self.outcome.note]
 
     def text(self) -> list[str]:
-        """Its lines in the report."""
+        """Its lines in the report, the formula as characters."""
         head = f"{self.number:>3}  {self.step.name:<16} {self.claim}"
+        lines = [head, f"       {to_unicode(self.step.latex)}"]
         if not self.tested:
-            return [head, f"       {self.step.latex}"]
-        lines = [head, f"       {self.step.latex}", f"       {self.judgement}"]
+            return lines
+        lines.append(f"       {self.judgement}")
         return lines + [f"         {part}" for part in self.example]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import say
 from .digits import DIGITS, Exact, relative_error
-from .messages import say
 from .outcome import LinkVerdict, Outcome
 from .steps import Point, Points, Step
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, OptionError
+from ..messages import say
 from ..tensor import raw
 from .case import Case, Finding, second_order
 from .judge import judge
@@ -126,9 +127,9 @@ def _check(case: Case, analytic: bool | str, limit: int, order: int = 1) -> Repo
 def _repeatable(case: Case) -> None:
     for a, b, name in zip(case.arrays, case.before, case.names, strict=True):
         if not _same(a, b):
-            raise Finding(f"the function changes its input {name} in place")
+            raise Finding(say("gradcheck.finding.changes", name=name))
     if not all(_same(a, b) for a, b in zip(case.values, case.forward(), strict=True)):
-        raise Finding("the function is not repeatable: two calls at one point differ (dropout without a seed?)")
+        raise Finding(say("gradcheck.finding.random"))
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -137,12 +138,12 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _finite_values(case: Case) -> None:
     for i, y in enumerate(case.values):
-        which = f"result {i}" if case.several else "the result"
+        which = say("gradcheck.which", number=i) if case.several else say("gradcheck.the_result")
         if y.dtype != np.float64:
-            raise Finding(f"{which} is {y.dtype}, expected float64: convert inside the function", Verdict.UNDECIDED)
+            raise Finding(say("gradcheck.finding.dtype", which=which, dtype=y.dtype), Verdict.UNDECIDED)
         if not np.isfinite(y).all():
             kind = "NaN" if np.isnan(y).any() else "Inf"
-            raise Finding(f"{which} of the function holds {kind}: no derivative there", Verdict.UNDECIDED)
+            raise Finding(say("gradcheck.finding.not_finite", which=which, kind=kind), Verdict.UNDECIDED)
 
 
 def _gradients(case: Case) -> list[np.ndarray]:
@@ -152,20 +153,20 @@ def _gradients(case: Case) -> list[np.ndarray]:
         _check_form(case, k, first[k])
         _check_form(case, k, second[k])
         if not _same(np.asarray(again), np.asarray(first[k])):
-            raise Finding(f"the gradient of {case.name(k)} is not repeatable: two backward passes differ")
+            raise Finding(say("gradcheck.finding.gradient_random", name=case.name(k)))
     return [np.stack([a, b]) for a, b in zip(first, second, strict=True)]
 
 
 def _check_form(case: Case, k: int, g: Any) -> None:
     name, shape = case.name(k), case.arrays[case.slots[k]].shape
     if np.shape(g) != shape:
-        raise Finding(f"the gradient of {name} has shape {np.shape(g)}, expected the input's {shape}")
+        raise Finding(say("gradcheck.finding.shape", name=name, got=np.shape(g), wanted=shape))
     if np.asarray(g).dtype != np.float64:
-        raise Finding(f"the gradient of {name} is {np.asarray(g).dtype}, expected float64")
+        raise Finding(say("gradcheck.finding.gradient_dtype", name=name, dtype=np.asarray(g).dtype))
     if not np.isfinite(g).all():
         kind = "NaN" if np.isnan(g).any() else "Inf"
         place = [int(i) for i in np.argwhere(~np.isfinite(g))[0]]
-        raise Finding(f"the gradient of {name} holds {kind}, first at {place}")
+        raise Finding(say("gradcheck.finding.gradient_not_finite", name=name, kind=kind, place=place))
 
 
 def _linear(case: Case, gradients: list[np.ndarray]) -> None:
@@ -181,6 +182,4 @@ def _linear(case: Case, gradients: list[np.ndarray]) -> None:
         for k, (got, g) in enumerate(zip(case.pull(cotangent), gradients, strict=True)):
             off = np.abs(got - wanted(g)).max(initial=0.0)
             if not off <= 1e-9 * np.abs(g).max(initial=0.0) + rounding:
-                raise Finding(
-                    f"the gradient of {case.name(k)} is not linear in the cotangent: {law} is off by {off:.2g}"
-                )
+                raise Finding(say("gradcheck.finding.linear", name=case.name(k), law=law, off=off))

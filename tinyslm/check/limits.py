@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..errors import OptionError
-from .messages import say
+from ..messages import say
 from .outcome import LinkVerdict, Outcome, describe
 from .steps import Points, Step, Undefined
 

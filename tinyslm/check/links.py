@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ..errors import OptionError
+from ..messages import say
 from .compare import compare
 from .domains import in_words, parse_setting, special_settings
 from .fifty import slopes, values, with_digits
 from .judge import judge
-from .messages import say
 from .outcome import Comparison, LinkVerdict, Outcome, describe, first_doubt
 from .reference import reference
 from .report import Entry, Verdict

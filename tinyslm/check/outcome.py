@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from .messages import say
+from ..messages import say
 from .steps import Point
 
 SHOWN = 6  # inputs up to this size are written out in a counterexample

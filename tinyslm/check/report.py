@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..errors import TinyslmError
+from ..messages import column, one_of, say
 
 
 class GradientError(TinyslmError, AssertionError):
@@ -21,7 +22,7 @@ class Verdict(str, Enum):
     WRONG = "wrong"
 
     def __str__(self) -> str:
-        return self.value
+        return say(f"gradcheck.verdict.{self.name.lower()}")
 
     @property
     def severity(self) -> int:
@@ -55,19 +56,23 @@ class Entry:
     def place(self) -> str:
         """The element or direction, in words."""
         if self.index is None:
-            return f"{self.name} along a random direction"
+            return say("gradcheck.along", name=self.name)
         return f"{self.name}{list(self.index)}" if self.index else self.name
 
     def __str__(self) -> str:
-        at = "direction" if self.index is None else str(list(self.index))
-        name = self.name if self.order == 1 else f"{self.name} (2nd)"
-        return (
-            f"  {name:<14} {self.verdict:<20} {at:<12} {self.given:>15.8g} {self.expected:>15.8g} "
-            f"{self.error_bar:>8.1e} {self.error:>8.1e}  {self.method}"
-        )
+        at = say("gradcheck.direction") if self.index is None else str(list(self.index))
+        name = self.name if self.order == 1 else say("gradcheck.second_order", name=self.name)
+        numbers = (f"{self.given:.8g}", f"{self.expected:.8g}", f"{self.error_bar:.1e}", f"{self.error:.1e}")
+        return _row(name, str(self.verdict), at, *numbers, one_of("gradcheck.method", self.method))
 
 
-HEADER = f"  {'input':<14} {'verdict':<20} {'worst at':<12} {'given':>15} {'numerical':>15} {'+-':>8} {'error':>8}  by"
+WIDTHS = (14, 20, 12, -15, -15, -8, -8)  # negative: flush right
+HEADS = ("input", "verdict", "worst_at", "given", "numerical", "bar", "error", "by")
+
+
+def _row(*cells: str) -> str:
+    *most, last = cells
+    return "  " + " ".join(column(c, w) for c, w in zip(most, WIDTHS, strict=True)) + f"  {last}"
 
 
 @dataclass(frozen=True)
@@ -97,21 +102,22 @@ class Report:
         return max((e.error for e in self.entries), default=0.0)
 
     def __str__(self) -> str:
-        table = [HEADER, *map(str, self.entries)] if self.entries else []
+        head = _row(*(say(f"gradcheck.head.{name}") for name in HEADS))
+        table = [head, *map(str, self.entries)] if self.entries else []
         return "\n".join([f"{self.verdict}: {self._decisive()}", *self.findings[1:], *table])
 
     def _decisive(self) -> str:
         if self.findings:
             return self.findings[0]
         if not self.entries:
-            return "no input has a gradient"
+            return say("gradcheck.no_gradient")
         bad = max(self.entries, key=lambda e: (e.verdict.severity, e.error))
         if self.verdict is Verdict.RIGHT:
-            return f"the largest error is {self.largest_error:.1e} of the gradient's scale"
-        numbers = f"{bad.place} is {bad.given:.8g}, numerically {bad.expected:.8g} +- {bad.error_bar:.1e}"
+            return say("gradcheck.largest_error", error=self.largest_error)
+        fields = {"place": bad.place, "given": bad.given, "expected": bad.expected, "bar": bad.error_bar}
         if self.verdict is Verdict.CONVENTION:
-            return f"{numbers}; between the derivatives from both sides" + self._declared()
-        return f"{numbers} (error {bad.error:.1e} of the gradient's scale)"
+            return say("gradcheck.between", **fields) + self._declared()
+        return say("gradcheck.off", **fields, error=bad.error)
 
     def _declared(self) -> str:
         return f" ({self.convention})" if self.convention else ""

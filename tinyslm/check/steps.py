@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, TinyslmError
+from ..messages import say
 from ..tensor import raw
 from .domains import Domain, Setting, Sizes, draw_sizes
-from .messages import say
 
 RANDOM = ("rng", "draws")  # arguments of a sampled step
 NUDGE = 4e-6

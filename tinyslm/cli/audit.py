@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import open_console
+from .console import open_console, out_folder
 
 
 def audit(
@@ -23,6 +23,10 @@ def audit(
     from ..audit import audit as run
     from ..audit import chosen, report
 
+    if out is not None:
+        out_folder(out)
+    if html is not None:
+        out_folder(html.parent, "--html")
     names = list(ids or ())
     single = len(names) == 1 and len(chosen(names)) == 1
     console, results = open_console(), []
@@ -35,24 +39,27 @@ def audit(
         typer.echo(report.to_json(results))
     elif single:
         console.print("\n".join(report.story(results[0])), markup=False)
-    if single and out is not None:
+    if single:
         _save_picture(results[0], out, quiet=as_json)
     if html is not None:
         report.write_html(results, html)
     _conclude(results, quiet=as_json or single)
 
 
-def _save_picture(result: Any, out: Path, quiet: bool) -> None:
+def _save_picture(result: Any, out: Path | None, quiet: bool) -> None:
+    """Write the picture into --out, or say how to have it written."""
     from .. import plot
     from ..audit import report
 
-    figure = report.picture(result)
-    if figure is None:
+    if result.record.picture is None:
         return
-    out.mkdir(parents=True, exist_ok=True)
-    path = plot.save(figure, out / f"{result.record.id}.png")
+    if out is None:
+        told = report.say("picture_option", id=result.record.id)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        told = report.say("picture", path=plot.save(report.picture(result), out / f"{result.record.id}.png"))
     if not quiet:
-        open_console().print(report.say("picture", path=path), markup=False)
+        open_console().print(told, markup=False)
 
 
 def _conclude(results: list, quiet: bool) -> None:
@@ -62,6 +69,6 @@ def _conclude(results: list, quiet: bool) -> None:
     if not quiet:
         text = report.say("not_all", ids=", ".join(bad)) if bad else report.say("all")
         seconds = sum(r.seconds for r in results)
-        open_console().print(f"\n{len(results)} IDs, {seconds:.0f} s. {text}", markup=False)
+        open_console().print(f"\n{report.say('count', n=len(results), seconds=seconds)} {text}", markup=False)
     if bad:
         sys.exit(1)

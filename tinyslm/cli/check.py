@@ -15,6 +15,7 @@ from ..check.finder import Outcome, check_file
 from ..check.finder.templates import TEMPLATES
 from ..errors import OptionError
 from ..files import atomic_write
+from ..messages import say
 from .console import open_console
 
 COLOURS = {"right": "green", "wrong": "bold red", "undecided": "yellow", "cannot run": "bold red"}
@@ -25,6 +26,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     watch: Annotated[bool, typer.Option(help="Check again whenever the file changes.")] = False,
     new: Annotated[str | None, typer.Option(help=f"Write a right example, my_NAME.py: {', '.join(TEMPLATES)}.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Where a passed check writes its certificate (JSON).")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Limit of time.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
@@ -38,27 +42,41 @@ def check(
         raise OptionError("expected a file; `tinyslm check --new lstm` writes one to start from")
     if not file.is_file():
         raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
-    outcome = _once(file, as_json, seconds, seed)
+    before = _state(file)
+    outcome = _once(file, as_json, seconds, seed, certificate)
     while watch:
-        outcome = _again(file, as_json, seconds, seed)
+        before = _changed(file, before)
+        outcome = _once(file, as_json, seconds, seed, certificate)
     sys.exit(outcome.code)
 
 
-def _once(file: Path, as_json: bool, seconds: float, seed: int) -> Outcome:
+def _once(file: Path, as_json: bool, seconds: float, seed: int, certificate: Path | None) -> Outcome:
     outcome = check_file(str(file), seconds=seconds, seed=seed)
     if as_json:
         sys.stdout.write(json.dumps(outcome.json(), indent=1) + "\n")
     else:
         _show(file, outcome)
+    if certificate is not None:
+        _certify(file, outcome, certificate, quiet=as_json)
     sys.stdout.flush()
     return outcome
 
 
-def _again(file: Path, as_json: bool, seconds: float, seed: int) -> Outcome:
-    before = _state(file)
+def _certify(file: Path, outcome: Outcome, path: Path, quiet: bool) -> None:
+    text = say("finder.certificate.none")
+    if outcome.certificate is not None:
+        with atomic_write(path) as out:
+            out.write(json.dumps({"file": file.name, **outcome.certificate}, indent=1).encode("utf-8"))
+        text = say("finder.certificate.written", path=path)
+    if not quiet:
+        open_console().print("  " + text, markup=False)
+
+
+def _changed(file: Path, before: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Wait until the file is another than it was when it was checked; gives what it is now."""
     while _state(file) in (before, None):
         time.sleep(0.3)
-    return _once(file, as_json, seconds, seed)
+    return _state(file)
 
 
 def _state(file: Path) -> tuple[int, int] | None:
@@ -71,10 +89,10 @@ def _state(file: Path) -> tuple[int, int] | None:
 
 def _show(file: Path, outcome: Outcome) -> None:
     console = open_console()
-    head, *rest = str(outcome).split("\n")
-    console.print(f"[{COLOURS[head]}]{head}[/]  {escape(str(file))}  ({outcome.seconds:.1f} s)")
-    for line in rest:
-        console.print(line, markup=False)
+    colour = COLOURS[outcome.verdict]
+    console.print(f"[{colour}]{outcome.word}[/]  {escape(str(file))}  ({outcome.seconds:.1f} s)")
+    for line in outcome.texts():
+        console.print("  " + line, markup=False)
     source = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if outcome.lines else []
     for number in outcome.lines:
         if number <= len(source):

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from rich.console import Console
 from .. import device
 from ..data import Table, load, names, read_csv
 from ..errors import DataError, OptionError, TinyslmError
+from ..messages import LANGUAGE, say
+from ..unicode_math import SPELLED
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -24,13 +27,21 @@ WIDE = 200  # columns of a table that goes into a file or a pipe, where nothing 
 
 
 def open_console(stderr: bool = False) -> Console:
-    """A console that shows texts as they are, with codes for characters that the terminal's encoding lacks."""
+    """A console that shows texts as they are; signs that the terminal lacks are spelled, letters become codes."""
     stream = sys.stderr if stderr else sys.stdout
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="backslashreplace")
+        stream.reconfigure(errors=SPELLED)
     width = None if stream.isatty() else WIDE
     # The terminal wraps long lines itself: a command that was cut into lines could not be copied.
     return Console(file=stream, highlight=False, emoji=False, soft_wrap=True, width=width)
+
+
+def speak_what_can_be_shown() -> None:
+    """Change to English where standard output has no characters for the chosen language."""
+    try:
+        say("audit.verdict.right").encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        os.environ[LANGUAGE] = "en"
 
 
 @contextmanager
@@ -105,12 +116,26 @@ def choose_backend(backend: str | None, threads: int | None = None) -> None:
         os.environ["TINYSLM_NUM_THREADS"] = str(threads)
 
 
-def out_folder(path: Path) -> Path:
-    """The folder --out, if it is one or can become one; OptionError where a file is in the way."""
-    for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
-            raise OptionError(f"--out: expected a folder, got {path}; {place} is a file")
+def out_folder(path: Path, option: str = "--out") -> Path:
+    """The folder, if it is one or can become one; OptionError where a file is in the way or nothing can be written."""
+    for place in (path, *path.absolute().parents):
+        if place.is_dir():
+            _try_to_write(place, path, option)
+            return path
+        if place.exists():
+            raise OptionError(f"{option}: expected a folder, got {path}; {place} is a file")
     return path
+
+
+def _try_to_write(place: Path, path: Path, option: str) -> None:
+    # Asking for permissions says little: the system, a read-only disk or a full one may still refuse.
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OptionError(
+            f"{option}: expected a folder that can be written, got {path} ({error.strerror}); name another one"
+        ) from None
 
 
 def open_table(

@@ -8,8 +8,9 @@ import typer
 
 from .. import __version__
 from .audit import audit
+from .bench import bench
 from .check import check
-from .console import errors_in_words, open_console
+from .console import errors_in_words, open_console, speak_what_can_be_shown
 from .data import data_app
 from .derive import derive
 from .doctor import doctor
@@ -33,6 +34,7 @@ app.command()(evaluate)
 app.command()(doctor)
 app.command()(derive)
 app.command()(audit)
+app.command()(bench)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,4 +55,5 @@ def root(
 def main() -> None:
     """Run the command."""
     with errors_in_words():
+        speak_what_can_be_shown()
         app()

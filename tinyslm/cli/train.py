@@ -63,7 +63,7 @@ def classifier(
     vocabulary: Annotated[int, _in(MODEL, "Size of the vocabulary.")] = 10_000,
     embedding: Annotated[int, _in(MODEL, "Size of a word vector.")] = 64,
     hidden: Annotated[int, _in(MODEL, "Hidden size; number of filters for cnn.")] = 128,
-    length: Annotated[int, _in(MODEL, "Tokens per text; longer ones are cut, others padded, at the front.")] = 100,
+    length: Annotated[int, _in(MODEL, "Words per text; longer ones are cut, others padded, at the front.")] = 100,
     layers: Annotated[int, _in(MODEL, "Layers on top of each other (recurrent models and the transformer).")] = 1,
     heads: Annotated[int, _in(MODEL, "Attention heads of the transformer.")] = 4,
     bidirectional: Annotated[bool, _in(MODEL, "Also read from the last word to the first.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,17 @@ def lessons() -> list[Lesson]:
         )
         for e in entries
     ]
+
+
+def formula_lessons() -> dict[str, Lesson]:
+    """Each formula's ID in its order, with the lesson that builds it."""
+    found = {id: lesson for lesson in lessons() for id in lesson.ids}
+    return {id: found[id] for id in sorted(found, key=lambda i: (i[0], int(i[1:])))}
+
+
+def fingerprint(lesson: Lesson) -> str:
+    """16 hexadecimal digits that change with the lesson's text, however its lines end."""
+    return hashlib.sha256(lesson.path.read_text(encoding="utf-8").encode()).hexdigest()[:16]
 
 
 def choose(names: list[str]) -> list[Lesson]:

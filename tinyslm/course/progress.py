@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from ..files import write_text
-from .lessons import Lesson, lessons
+from .lessons import Lesson, fingerprint, lessons
 
 
 def done() -> set[str]:
     """Names of the lessons that ran well in the form they have now."""
     saved = _read()
-    return {x.name for x in lessons() if saved.get(x.name) == _fingerprint(x)}
+    return {x.name for x in lessons() if saved.get(x.name) == fingerprint(x)}
 
 
 def remember(lesson: Lesson) -> None:
@@ -22,7 +21,7 @@ def remember(lesson: Lesson) -> None:
     try:
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(_read() | {lesson.name: _fingerprint(lesson)}, indent=1) + "\n")
+        write_text(path, json.dumps(_read() | {lesson.name: fingerprint(lesson)}, indent=1) + "\n")
     except OSError:
         return
 
@@ -39,7 +38,3 @@ def _read() -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return saved if isinstance(saved, dict) else {}
-
-
-def _fingerprint(lesson: Lesson) -> str:
-    return hashlib.sha256(lesson.path.read_bytes()).hexdigest()[:16]

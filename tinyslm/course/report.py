@@ -8,8 +8,12 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..files import write_text
+from ..messages import say
+from .lessons import fingerprint, formula_lessons
+from .power import Power, measured
 from .run import Outcome
 
 STYLE = """
@@ -41,35 +45,68 @@ def write_report(outcomes: Sequence[Outcome], path: Path) -> None:
 
 def _summary(outcomes: Sequence[Outcome]) -> str:
     failed = sum(not o.ok for o in outcomes)
-    state = f'<span class="bad">{failed} failed</span>' if failed else '<span class="ok">all well</span>'
-    rows = "".join(
-        f'<tr><td><a href="#{o.lesson.name}">{html.escape(o.lesson.title)}</a></td><td>{", ".join(o.lesson.ids)}</td>'
-        f"<td>{len(o.checks)}</td><td>{_error(o)}</td><td>{o.seconds:.1f} s</td><td>{_mark(o.ok)}</td></tr>"
+    state = f'<span class="bad">{_say("some_failed", n=failed)}</span>' if failed else _good(_say("all_well"))
+    rows = [
+        [_link(o.lesson.name, o.lesson.title), ", ".join(o.lesson.ids), str(len(o.checks)), _error(o),
+         f"{o.seconds:.1f} s", _mark(o.ok)]
         for o in outcomes
-    )
-    head = "<tr><th>lesson<th>formulas<th>checks<th>largest gradient error<th>time<th></tr>"
-    table = f"<table>{head}{rows}</table>"
-    return f"<h1>Lessons</h1><p>{len(outcomes)} lessons, {state}.</p>{table}{_formulas(outcomes)}"
+    ]  # fmt: skip
+    heads = [say("lessons.head.lesson"), say("lessons.head.formulas"), *map(_say, ("checks", "error", "time")), ""]
+    told = f"<h1>{_say('title')}</h1><p>{_say('sum', n=len(outcomes))} {state}</p>"
+    return told + _table(heads, rows) + _formulas(outcomes) + _power(outcomes)
+
+
+def _say(key: str, **fields: Any) -> str:
+    return html.escape(say(f"lessons.page.{key}", **fields))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts that are HTML already."""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{body}</table>"
+
+
+def _link(name: str, text: str) -> str:
+    return f'<a href="#{name}">{html.escape(text)}</a>'
+
+
+def _good(text: str) -> str:
+    return f'<span class="ok">{text}</span>'
 
 
 def _formulas(outcomes: Sequence[Outcome]) -> str:
-    """Which lesson decides which formula, and how."""
-    found: dict[str, dict[str, str]] = {}
-    for o in outcomes:
-        for check in o.checks:
-            if check["id"] and check["verdict"]:
-                found.setdefault(check["id"], {})[check["verdict"]] = o.lesson.name
-    rows = "".join(
-        f"<tr><td>{id}</td><td>{html.escape(verdict)}</td><td><a href='#{name}'>{name}</a></td></tr>"
-        for id in sorted(found, key=lambda i: (i[0], int(i[1:])))
-        for verdict, name in found[id].items()
-    )
-    head = "<tr><th>formula<th>verdict<th>shown in</tr>"
-    return f"<h2>Formulas</h2><table>{head}{rows}</table>" if rows else ""
+    """Each formula with the one lesson that builds it, and the verdicts that this lesson's checks reached."""
+    ran = {o.lesson.name: o for o in outcomes}
+    rows = []
+    for id, lesson in formula_lessons().items():
+        if (o := ran.get(lesson.name)) is not None:
+            found = dict.fromkeys(c["verdict"] for c in o.checks if c["id"] == id and c["verdict"] and c["ok"])
+            rows.append([id, html.escape(", ".join(found)), _link(lesson.name, lesson.name)])
+        elif len(ran) > 1:
+            rows.append([id, _say("not_run"), lesson.name])
+    heads = [_say("formula"), _say("verdict"), _say("built_in")]
+    return f"<h2>{_say('formulas')}</h2>{_table(heads, rows)}" if rows else ""
+
+
+def _power(outcomes: Sequence[Outcome]) -> str:
+    """How many of the mistakes planted in a lesson its checks caught, as measured before and stored."""
+    known = measured()
+    rows = [_power_row(known[o.lesson.name], o) for o in outcomes if o.lesson.name in known]
+    heads = [say("lessons.head.lesson"), *map(_say, ("planted", "caught", "share", "survived"))]
+    told = f"<h2>{_say('power')}</h2><p>{_say('power_said')}</p>"
+    return told + _table(heads, rows) if rows else ""
+
+
+def _power_row(p: Power, o: Outcome) -> list[str]:
+    survived = [html.escape(text) for text in p.survived]
+    if p.source != fingerprint(o.lesson):
+        survived.append(f'<span class="bad">{_say("stale")}</span>')
+    numbers = [str(p.caught + len(p.survived)), str(p.caught), f"{p.share:.0%}"]
+    return [_link(p.lesson, p.lesson), *numbers, "<br>".join(survived)]
 
 
 def _mark(ok: bool) -> str:
-    return '<span class="ok">ok</span>' if ok else '<span class="bad">failed</span>'
+    return _good(say("lessons.verdict.ok")) if ok else f'<span class="bad">{say("lessons.verdict.failed")}</span>'
 
 
 def _error(o: Outcome) -> str:
@@ -88,7 +125,7 @@ def _cell(cell: dict, o: Outcome) -> str:
     output = f'<pre class="output">{html.escape(cell["output"])}</pre>' if cell["output"].strip() else ""
     pictures = "".join(_picture(o.folder / name, o.figures.get(name, "")) for name in cell["figures"])
     body = f"<pre><code>{html.escape(cell['text'].strip())}</code></pre>{output}{pictures}"
-    return f"<details><summary>Solution</summary>{body}</details>" if cell["kind"] == "solution" else body
+    return f"<details><summary>{_say('solution')}</summary>{body}</details>" if cell["kind"] == "solution" else body
 
 
 def _picture(path: Path, caption: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lesson import OUT
+from ..messages import say
 from .lessons import Lesson
 
 PATIENCE = 10  # a slow machine gets this many times the lesson's own limit
@@ -45,17 +46,17 @@ def run_lesson(lesson: Lesson, folder: Path) -> Outcome:
     trouble = ""
     try:
         done = subprocess.run(
-            command, env=_environment(folder), capture_output=True, text=True, encoding="utf-8", errors="replace",
+            command, env=environment(folder), capture_output=True, text=True, encoding="utf-8", errors="replace",
             timeout=PATIENCE * lesson.seconds,
         )  # fmt: skip
         ok, trouble = done.returncode == 0, done.stderr.strip()
     except subprocess.TimeoutExpired:
-        ok, trouble = False, f"stopped after {PATIENCE * lesson.seconds} s; it should take at most {lesson.seconds} s"
+        ok, trouble = False, say("lessons.stopped", after=PATIENCE * lesson.seconds, seconds=lesson.seconds)
     seconds = time.perf_counter() - start
     checks = _lines(folder / "checks.jsonl")
     figures = {f["file"]: f["caption"] for f in _lines(folder / "figures.jsonl")}
     if ok and not checks:
-        ok, trouble = False, "expected at least one check, got none; call check() from tinyslm.lesson"
+        ok, trouble = False, say("lessons.no_check")
     return Outcome(
         lesson, ok and all(c["ok"] for c in checks), seconds, checks, figures, _cells(folder), folder, trouble
     )
@@ -69,15 +70,14 @@ def _make_empty(folder: Path) -> None:
             path.unlink()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path | None) -> dict[str, str]:
+    """The environment of a process that runs a lesson; what it leaves goes into `folder`, or nowhere if None."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Lessons multiply small matrices, for which more threads only wait for each other.
-    return (
-        {"OPENBLAS_NUM_THREADS": "1"}
-        | os.environ
-        | {OUT: str(folder), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
-    )
+    given = {k: v for k, v in os.environ.items() if k != OUT} | ({OUT: str(folder)} if folder else {})
+    own = {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
+    return {"OPENBLAS_NUM_THREADS": "1"} | given | own
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

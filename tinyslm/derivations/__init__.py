@@ -11,8 +11,8 @@ from __future__ import annotations
 import importlib
 
 from ..check.derivation import Derivation
-from ..check.messages import say
 from ..errors import OptionError
+from ..messages import say
 
 NAMES = (
     "logsumexp",

@@ -69,7 +69,7 @@ def _backward(y, z):
 
 
 @d.start(
-    r"\ln P(l \mid x) = \ln \sum_{\pi : \mathcal B(\pi) = l} \prod_t y_{t \pi_t}, \quad"
+    r"\ln P(l \mid x) = \ln \sum_{\pi : \mathcal B(\pi) = l} \prod_t y_{t \pi_t}, \quad "
     r"y_t = \operatorname{softmax}(x_t)"
 )
 def all_paths(x, labels):

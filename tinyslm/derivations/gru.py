@@ -71,7 +71,7 @@ def gate_by_gate(x, h0, w, u, b, b_hn, g):
 
 
 @d.equal(
-    r"\delta_x = [\delta_r; \delta_z; \delta_n], \; \delta_h = [\delta_r; \delta_z; r \delta_n], \quad"
+    r"\delta_x = [\delta_r; \delta_z; \delta_n], \; \delta_h = [\delta_r; \delta_z; r \delta_n], \quad "
     r"dW = \sum_t \delta_x x_t^\top, \; dU = \sum_t \delta_h h_{t-1}^\top, \; dx_t = W^\top \delta_x"
 )
 def stacked(x, h0, w, u, b, b_hn, g):

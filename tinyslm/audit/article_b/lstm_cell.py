@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...messages import say
 from ...ops import cat, sigmoid, stack, tanh
 from ...tensor import Tensor
 from ..questions import Answer, asks, equals, gradient, influences, symmetric, value, within
@@ -238,7 +239,7 @@ def through_time() -> Answer:
     rng = np.random.default_rng(1)
     xs, weight, bias = rng.normal(size=(2, 3, 2)), rng.normal(size=(12, 5)), rng.normal(size=12)
     report = gradcheck(lambda x, w, b: run(with_tanh, x, w, b)[1], [xs, weight, bias])
-    return Answer(report.ok, f"{report.verdict}, largest error {report.largest_error:.1e}")
+    return Answer(report.ok, say("audit.answer.gradient", verdict=report.verdict, error=report.largest_error))
 
 
 def equals_library() -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...messages import say
 from ...ops import cat, sigmoid
 from ...tensor import Tensor
 from ..questions import Answer, asks, gradient, influences, shapes, within
@@ -94,7 +95,7 @@ def gradient_error() -> Answer:
     from ...check import gradcheck
 
     report = gradcheck(by_matrix, list(INPUTS))
-    return Answer(report.ok, f"{report.verdict}, largest error {report.largest_error:.1e}")
+    return Answer(report.ok, say("audit.answer.gradient", verdict=report.verdict, error=report.largest_error))
 
 
 def picture(numbers: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...messages import say
 from ...tensor import Tensor
 from ..questions import Answer, asks, influences, shapes, symmetric
 from ..record import Finding, Formula, Reading, Record
@@ -133,7 +134,7 @@ def glove_gradient() -> Answer:
 
     X = co_occurrences(WEATHER)
     report = gradcheck(lambda w, u, b, c: glove_loss(w, u, b, c, X=X), glove_start(len(X), 2))
-    return Answer(report.ok, f"{report.verdict}, largest error {report.largest_error:.1e}")
+    return Answer(report.ok, say("audit.answer.gradient", verdict=report.verdict, error=report.largest_error))
 
 
 def glove_learns() -> Answer:

@@ -6,10 +6,13 @@ differences of forward, and no line is named.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 
+from ...errors import OptionError
+from ...messages import say
 from .check import check_derivation
 from .outcome import Outcome
 
@@ -22,7 +25,7 @@ def check_torch(function: Any, inputs: dict[str, Any], **options: Any) -> Outcom
         inputs: arrays by name, in the order of the arguments; float64 ones are differentiated.
         options: as for `check_derivation`.
     """
-    import torch
+    torch = _library("torch")
 
     def tensors(p: dict[str, Any]) -> dict[str, Any]:
         found = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in p.items()}
@@ -43,9 +46,7 @@ def check_torch(function: Any, inputs: dict[str, Any], **options: Any) -> Outcom
 
 def check_jax(function: Any, inputs: dict[str, Any], **options: Any) -> Outcome:
     """Check a function with jax.custom_vjp; arguments as for `check_torch`. Needs jax_enable_x64."""
-    import importlib
-
-    jax: Any = importlib.import_module("jax")
+    jax = _library("jax")
 
     def forward(p: dict[str, Any]) -> dict[str, Any]:
         return {"out": np.asarray(function(*p.values()))}
@@ -60,6 +61,14 @@ def check_jax(function: Any, inputs: dict[str, Any], **options: Any) -> Outcome:
         return {"d" + k: np.asarray(d) for k, d in zip(names, pull(jax.numpy.asarray(g, out.dtype)), strict=True)}
 
     return check_derivation(forward, backward, inputs, **options)
+
+
+def _library(name: str) -> Any:
+    """The library that the learner's code is written for."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise OptionError(say("finder.cannot.library", name=name)) from None
 
 
 def _is_float(x: Any) -> bool:

@@ -1,38 +1,45 @@
-# mypy: disable-error-code="misc,arg-type"
 """Checking a derivation from the first question to the report."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import platform
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import TinyslmError
+from ...messages import say
 from ...tensor import Tensor, raw
 from ..judge import judge as judged
-from ..messages import say
 from ..numeric import Line, ridders
 from ..reference import reference
 from ..report import Entry, Verdict, worst
 from . import questions as ask
-from .diagnose import Diagnosis, diagnose
+from .diagnose import SECONDS, diagnose
 from .graph import CannotTrace
 from .learner import Backward, CannotRun, Forward, Learner, Point, from_functions
 from .outcome import Finding, Outcome
-from .search import MATCH, Fix, Trace
+from .trace import Trace
+from .words import told
 
 SEED = 0
 BAR = 1e-8
 
 
 def check_derivation(
-    forward: Any, backward: Any, inputs: Any, sizes: dict[str, int] | None = None, seed: int = SEED, points: int = 2
+    forward: Any,
+    backward: Any,
+    inputs: Any,
+    sizes: dict[str, int] | None = None,
+    seed: int = SEED,
+    points: int = 2,
+    budget: float = SECONDS,
 ) -> Outcome:
     """Check a hand-written backward pass, and look for the line that is wrong.
 
@@ -43,23 +50,26 @@ def check_derivation(
         sizes: orders of magnitude of the sizes that `inputs` asks for.
         seed: of the random numbers.
         points: at how many points the gradients are compared.
+        budget: seconds for the search for a cause; the verdict does not depend on it.
     """
-    return guarded("", lambda: from_functions(forward, backward, inputs, sizes), seed, points)
+    return guarded("", lambda: from_functions(forward, backward, inputs, sizes), seed, points, budget)
 
 
-def guarded(path: str, load: Any, seed: int, points: int = 2) -> Outcome:
-    """Check, and turn what a learner's code raises into a finding."""
+def guarded(
+    path: str, load: Callable[[], Learner], seed: int, points: int = 2, budget: float = SECONDS, megabytes: int = 0
+) -> Outcome:
+    """Check, and turn what a learner's code raises into a finding; `megabytes` is the limit of memory that was set."""
     start = time.perf_counter()
     try:
         learner = load()
         path = path or learner.path
-        outcome = _Check(learner, seed, points).run()
+        outcome = _Check(learner, seed, points, budget).run()
     except CannotRun as error:
         outcome = _cannot("finder.cannot.raises", error=str(error), where="")
     except SystemExit as error:
         outcome = _cannot("finder.cannot.exit", code=error.code)
     except MemoryError:
-        outcome = _cannot("finder.cannot.memory", megabytes="the machine's")
+        outcome = _cannot("finder.cannot.memory" if megabytes else "finder.cannot.full", megabytes=megabytes)
     except Exception as error:  # whatever the learner's code raises is told, with its line
         outcome = _raised(path, error)
     outcome.path, outcome.seconds = path, time.perf_counter() - start
@@ -84,8 +94,9 @@ def _raised(path: str, error: BaseException) -> Outcome:
 class _Check:
     """One run of all questions."""
 
-    def __init__(self, learner: Learner, seed: int, points: int):
-        self.learner, self.seed, self.points = learner, seed, points
+    def __init__(self, learner: Learner, seed: int, points: int, budget: float):
+        self.learner, self.seed, self.points, self.budget = learner, seed, points, budget
+        self.left = 0
         self.notes: list[str] = []
         self.entries: list[tuple[str, float, Verdict]] = []
         self.forward: Forward | None = None
@@ -105,7 +116,7 @@ class _Check:
 
     def _traced(self, make: Any) -> tuple[Any, str]:
         if not self.learner.traced:
-            return None, "no source"
+            return None, say("finder.trace.source")
         try:
             return make(), ""
         except CannotTrace as error:
@@ -160,14 +171,14 @@ class _Check:
         sizes, largest = [dict(first.sizes)], 0.0
         for k in range(1, self.points + 1):
             point = Point(self.learner, self.seed + k, 1 if k % 2 else 0)
-            forward, _ = self._traced(lambda point=point: Forward(point))
+            forward, _ = self._traced(partial(Forward, point))
             gradients = point.compared(point.run_backward(point.cotangent))
             verdicts = self.judge(point, gradients, forward)
             sizes.append(dict(point.sizes))
             largest = max([largest, *(e.error for e in verdicts.values())])
             if not self.all_right(verdicts):
                 self.forward = forward
-                self.backward, _ = self._traced(lambda point=point: Backward(point))
+                self.backward, _ = self._traced(partial(Backward, point))
                 return self._explain(point, gradients, verdicts, None)
             self._conventions(verdicts)
         found = self._in_place(first) or ask.extremes(first)
@@ -208,7 +219,7 @@ class _Check:
 
     def wrong(self, *findings: Finding, tried: int = 0) -> Outcome:
         """The report of a derivation that is wrong."""
-        return Outcome("wrong", list(findings), tried, notes=self.notes)
+        return Outcome("wrong", list(findings), tried, notes=self.notes, left=self.left)
 
     def _explain(self, point: Point, gradients: dict[str, Any], verdicts: dict[str, Entry], linear: Any) -> Outcome:
         bad = {k: e for k, e in verdicts.items() if e.verdict.severity >= 2}
@@ -222,8 +233,8 @@ class _Check:
         if linear:
             findings = [_with_lines(linear, findings), *findings]
         named = {k for f in findings for k in f.gradients}
-        findings += [self._plain(gradients, k, e) for k, e in bad.items() if k not in named]
-        return self.wrong(*findings, tried=tried)
+        rest = [self._plain(gradients, k, e) for k, e in bad.items() if k not in named]
+        return self.wrong(*findings, *_shortened(_without_lines(rest, bool(findings))), tried=tried)
 
     def _undecided(self, gradients: dict[str, Any], bad: dict[str, Entry]) -> Outcome:
         name, entry = max(bad.items(), key=lambda x: x[1].error)
@@ -254,9 +265,20 @@ class _Check:
             return [], 0
         base = Trace(point, self.forward, self.backward)
         base.wrong = [k for k in base.wrong if k in bad] or base.wrong
-        diagnosis = diagnose(self.learner, base)
-        found = [_cause(fixes, diagnosis, base) for fixes in diagnosis.mistakes]
-        return found, diagnosis.tried
+        try:
+            diagnosis = diagnose(self.learner, base, self.budget)
+        except Exception as error:  # the verdict stands, also where the search for a cause fails
+            self.notes.append(say("finder.note.no_search", why=f"{type(error).__name__}: {error}"))
+            return [], 0
+        self.left = diagnosis.left
+        if len(diagnosis.mistakes) > 1:
+            self.notes.append(say("finder.note.two"))
+        for name, (k, steps) in diagnosis.truncated.items():
+            self.notes.append(say("finder.note.truncated", name=name, k=k, steps=steps))
+        if not diagnosis.mistakes:
+            left = say("finder.left", left=diagnosis.left) if diagnosis.left else ""
+            self.notes.append(say("finder.note.tried", tried=diagnosis.tried, left=left))
+        return [told(i, diagnosis, base) for i in range(len(diagnosis.mistakes))], diagnosis.tried
 
     def _plain(self, gradients: dict[str, Any], name: str, e: Entry) -> Finding:
         line = _end_line(self.backward, name)
@@ -264,10 +286,29 @@ class _Check:
         if e.index is None and e.method.startswith("("):
             found = ask.finding("shape", "shape", line, name=name, got=got, wanted=wanted)
         else:
-            place = say("finder.element", given=e.given, place=e.place, expected=e.expected, bar=e.error_bar)
+            key = "finder.element" if e.error_bar else "finder.element.exact"
+            place = say(key, given=e.given, place=e.place, expected=e.expected, bar=e.error_bar)
             found = ask.finding("wrong", "unknown", line, name=name, worst=place)
         found.gradients = [name]
         return found
+
+
+def _without_lines(rest: list[Finding], caused: bool) -> list[Finding]:
+    """Where a cause was found, the rest points at lines only if it is about one."""
+    if caused and len({n for f in rest for n in f.lines}) > 1:
+        for f in rest:
+            f.lines = []
+    return rest
+
+
+def _shortened(rest: list[Finding]) -> list[Finding]:
+    """Many gradients without a diagnosis: the first two, and the names of the others on one line."""
+    if len(rest) <= 3:
+        return rest
+    names = [k for f in rest[2:] for k in f.gradients]
+    text = say("finder.also", names=", ".join("d" + k for k in names))
+    lines = list(dict.fromkeys(n for f in rest[2:] for n in f.lines))
+    return [*rest[:2], Finding("finder.also", "unknown", text, lines, gradients=names)]
 
 
 def _with_lines(linear: Finding, findings: list[Finding]) -> Finding:
@@ -308,8 +349,9 @@ def borne_out(point: Point, forward: Forward, directions: int = 3) -> bool:
         moves: dict[int, Any] = {i: rng.choice([-1.0, 1.0], a.shape) for i, a in enumerate(arrays)}
         line = Line(field, arrays, moves, np.ravel(point.cotangent)[None])
         found = ridders(line)
-        wanted = sum(float(np.vdot(moves[i], forward.right(k))) for i, k in enumerate(point.floats))
-        size = sum(float(np.abs(forward.right(k)).sum()) for k in point.floats)
+        right = [np.asarray(forward.right(k)) for k in point.floats]
+        wanted = sum(float(np.vdot(moves[i], g)) for i, g in enumerate(right))
+        size = sum(float(np.abs(g).sum()) for g in right)
         if not abs(found.value[0] - wanted) <= 100 * found.error[0] + 1e-7 * size + 1e-10:
             return False
     return True
@@ -360,88 +402,3 @@ def by_differences(point: Point, gradients: dict[str, Any], forward: Forward | N
         elif name in gradients:
             found[name] = Entry(name, Verdict.WRONG, None, error=1.0, method=str(ref.shape))
     return found
-
-
-# -- in words ---------------------------------------------------------------------------------------------------------
-
-
-def lines_of(fixes: list[Fix]) -> list[int]:
-    """The lines of the most likely fixes: those that are about as simple as the simplest."""
-    best = fixes[0].edit.cost
-    kept = [f for f in fixes if f.edit.cost <= best + 0.35 and f.edit.cost < 2.2] or _earliest(fixes)
-    scaled = [f for f in kept if f.edit.kind in ("factor", "size factor", "sign")]
-    if len(scaled) == len(kept):
-        marked = list({f.line: f for f in kept if f.marked}.values())
-        kept = marked[:2] + [f for f in kept if not f.marked][: 1 if marked else None]
-    return list(dict.fromkeys(f.line for f in kept if f.line))[:3]
-
-
-INSERTED = (
-    "other",
-    "activation",
-    "factor missing",
-    "path dropped",
-    "overwritten",
-    "normaliser",
-    "sum",
-    "factor",
-    "size factor",
-    "sign",
-)
-
-
-def alias_of(source: str, line: int, kind: str) -> int:
-    """Where something is missing: a plain `da = dh` after this line that does nothing is the likelier place."""
-    if kind not in INSERTED or not source:
-        return line
-    assigned = [
-        n
-        for n in ast.walk(ast.parse(source))
-        if isinstance(n, ast.Assign) and isinstance(n.value, (ast.Name, ast.expr))
-    ]
-    names = {
-        t.id
-        for n in assigned
-        if n.lineno <= line <= (n.end_lineno or line)
-        for t in n.targets
-        if isinstance(t, ast.Name)
-    }
-    later = [
-        n.lineno
-        for n in assigned
-        if isinstance(n.value, ast.Name) and n.value.id in names and line < n.lineno < line + 8
-    ]
-    return later[0] if later else line
-
-
-def _earliest(fixes: list[Fix]) -> list[Fix]:
-    """Of right quantities in several places the first: the later ones only pass it on."""
-    dropped = [f for f in fixes if f.edit.kind in ("path dropped", "counted twice")]
-    others = [f for f in fixes if f.edit.kind == "other"]
-    first = min(others, key=lambda f: f.index, default=None)
-    return ([first] if first else []) + [f for f in dropped if first is None or f.line == first.line] or fixes
-
-
-def _cause(fixes: list[Fix], diagnosis: Diagnosis, base: Trace) -> Finding:
-    lines = [alias_of(base.point.learner.source, n, fixes[0].edit.kind) for n in lines_of(fixes)]
-    best = next((f for f in fixes if f.line == (lines[0] if lines else 0)), fixes[0])
-    line = lines[0] if lines else best.line
-    forward_line = best.forward_line or next((f.forward_line for f in fixes if f.forward_line), None)
-    if best.edit.kind == "path dropped" and best.edit.text.startswith("share:") and best.forward_line:
-        lines = [lines[0], best.forward_line]  # the formula whose share is missing; other lines could add it, too
-    text = best.edit.text if ":" not in best.edit.text else f"line {best.edit.text.split(':')[1]} of forward"
-    cause = say("finder.cause." + best.edit.kind, text=text)
-    names = ["d" + k for k in sorted(best.names or best.repaired, key=list(base.right).index)]
-    where = ask.at_line(line) + (say("finder.forward", line=forward_line) if forward_line else "")
-    others = say("finder.others", count=len(lines) - 1) if len(lines) > 1 else ""
-    told = say(
-        "finder.cause", names=_few(names), where=where, cause=cause, them="them" if len(names) > 1 else "it",
-        error=MATCH, points=diagnosis.points, tried=diagnosis.tried, others=others,
-    )  # fmt: skip
-    found = Finding("finder.cause", best.edit.kind, told, lines, forward_line, line or None, [n[1:] for n in names])
-    found.evidence = f"{len(names)} gradients, {diagnosis.tried} hypotheses"
-    return found
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from ..messages import say
+from ...messages import say
 from .check import guarded
 from .learner import from_file
 from .outcome import Outcome
@@ -16,22 +16,23 @@ from .outcome import Outcome
 MARK = "\x1etinyslm-report\x1e"
 
 
-def _limit_memory(megabytes: int) -> None:
+def _limit_memory(megabytes: int) -> int:
+    """The limit that holds from now on; 0 where there can be none."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit
-        return
-    size = megabytes * 2**20
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
+    except (ImportError, ValueError, OSError):  # Windows knows no such limit, macOS refuses it
+        return 0
+    return megabytes
 
 
 def work(path: str, seed: int, megabytes: int) -> Outcome:
     """Check a file in this process, its printing kept apart."""
-    _limit_memory(megabytes)
+    limit = _limit_memory(megabytes)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        outcome = guarded(path, lambda: from_file(path), seed)
+        outcome = guarded(path, lambda: from_file(path), seed, megabytes=limit)
     text = printed.getvalue().strip()
     if text:
         first = text.splitlines()[0]

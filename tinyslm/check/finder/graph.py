@@ -1,4 +1,3 @@
-# mypy: disable-error-code="misc,has-type,method-assign,assignment"
 """What a learner's code computes, recorded: tracers that look like arrays, and the graph that can run again, changed.
 
 A tracer is a mutable handle to an immutable node, so that `a[k] = v` and `a += v` become new nodes and the graph stays
@@ -13,6 +12,8 @@ from types import CodeType
 from typing import Any, ClassVar, cast
 
 import numpy as np
+
+from ...messages import say
 
 Site = tuple[tuple[int, int], ...]
 
@@ -49,6 +50,11 @@ class Node:
     def inner(self) -> int:
         """The line of the innermost helper."""
         return self.site[-1][0] if self.site else 0
+
+    @property
+    def role(self) -> str:
+        """The name; of one of several results also which."""
+        return f"pick {self.args[1]}" if self.name == "pick" else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,7 +103,7 @@ class Graph:
     def add(self, node: Node) -> Node:
         """Append a node."""
         if len(self.nodes) >= self.limit:
-            raise CannotTrace(f"more than {self.limit} array operations")
+            raise CannotTrace(say("finder.trace.many", limit=self.limit))
         node.index = len(self.nodes)
         self.nodes.append(node)
         return node
@@ -159,13 +165,14 @@ def record(name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Compute a call and record it."""
     graph = Graph.current
     if graph is None:
-        raise CannotTrace("an array was used after the function had returned")
+        raise CannotTrace(say("finder.trace.after"))
     plain, options = unwrap(args), unwrap(kwargs)
     value = fn(*fill(plain, value_of), **fill(options, value_of))
     if isinstance(value, (tuple, list)):
         whole = graph.add(Node(name, fn, plain, options, list(value), graph.where()))
         return [_part(graph, whole, i) for i in range(len(value))]
-    return Traced(graph.add(Node(name, fn, plain, options, np.asarray(value), graph.where())))
+    kind = next((type(a) for a in args if isinstance(a, Traced) and type(a) is not Traced), Traced)
+    return kind(graph.add(Node(name, fn, plain, options, np.asarray(value), graph.where())))
 
 
 def pick(values: Any, i: int) -> Any:
@@ -291,7 +298,7 @@ class Traced:
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.node.live:
             return np.asarray(self.node.value)
-        raise CannotTrace("an array was handed to code that is not NumPy's")
+        raise CannotTrace(say("finder.trace.foreign"))
 
     # -- what it is
     @property
@@ -325,7 +332,7 @@ class Traced:
 
     def _number(self, kind: Any) -> Any:
         if self.node.live and self.dtype.kind == "f":
-            raise CannotTrace("an array's number was taken out by float(), int() or .item()")
+            raise CannotTrace(say("finder.trace.number"))
         return kind(self.node.value)
 
     def __float__(self) -> float:
@@ -354,7 +361,7 @@ class Traced:
     # -- items
     def __getitem__(self, key: Any) -> Any:
         found = record("getitem", getitem, self, key)
-        return Traced(found._node, self, key) if is_basic(key) else found
+        return type(self)(found._node, self, key) if is_basic(key) else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, Traced) and value._base is self and value._key is key:
@@ -406,21 +413,21 @@ class Traced:
         if name.startswith("__") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
         if name in ("real", "flat", "strides", "data", "base", "itemsize", "nbytes"):
-            raise CannotTrace(f"the attribute .{name} of an array")
+            raise CannotTrace(say("finder.trace.attribute", name=name))
         return _method(self, name)
 
 
 def _method(x: Traced, name: str) -> Callable[..., Any]:
     fn = getattr(np, name, None)
     if fn is None:
-        raise CannotTrace(f"the method .{name} of an array")
+        raise CannotTrace(say("finder.trace.attribute", name=name))
     return lambda *args, **kwargs: fn(x, *args, **kwargs)
 
 
 def _into(out: Any, found: Traced) -> Traced:
     target = out[0] if isinstance(out, tuple) else out
     if not isinstance(target, Traced):
-        raise CannotTrace("a result was written into an array made outside NumPy's usual functions")
+        raise CannotTrace(say("finder.trace.written"))
     return target.assign(found)
 
 
@@ -494,4 +501,4 @@ for _operator, _name in {
     "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
 }.items():  # fmt: skip
     _unary(_operator, _name, getattr(np, _name))
-Traced.__hash__ = object.__hash__
+setattr(Traced, "__hash__", object.__hash__)  # noqa: B010 - a class with __eq__ has none of its own

@@ -13,11 +13,17 @@ from typing import Any
 
 import numpy as np
 
+import tinyslm
+
 from ...errors import TinyslmError
+from ...messages import say
+from ...tensor import Tensor
 from .graph import CannotTrace, Graph, Node, Traced, concrete, unwrap
 from .rules import pull
 from .standin import NumpyStandIn, load
+from .tensors import TensorStandIn, TracedTensor
 
+CHOSEN = ("inputs", "forward", "backward")
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
@@ -54,13 +60,20 @@ class Learner:
     traced: dict[str, Callable[..., Any]]
     sizes: dict[str, int] = field(default_factory=dict)
     kinks: str = ""
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
+
+    def with_tree(self, tree: ast.Module) -> Learner:
+        """The same derivation with the source changed."""
+        plain, traced = (load(self.path, self.source, traced=t, tree=tree) for t in (False, True))
+        chosen = {k: plain[k] for k in CHOSEN}, {k: traced[k] for k in CHOSEN}
+        return Learner(self.path, self.source, *chosen, self.sizes, self.kinks, tree)
 
     def inputs(self, rng: np.random.Generator, sizes: Sizes) -> dict[str, Any]:
         """The learner's inputs."""
         wanted = len(inspect.signature(self.functions["inputs"]).parameters)
         p = self.functions["inputs"](*(rng, sizes)[:wanted])
         if not isinstance(p, dict) or not p:
-            raise CannotRun(f"inputs() gave {_kind(p)}. Expected: a dict of arrays by name")
+            raise CannotRun(say("finder.cannot.inputs", got=_kind(p)))
         return {k: _float64(v) for k, v in p.items()}
 
     def line_of(self, function: str) -> int:
@@ -75,7 +88,7 @@ def _float64(v: Any) -> Any:
 
 
 def _kind(x: Any) -> str:
-    return f"a {type(x).__name__}" if x is not None else "nothing (is a return missing?)"
+    return type(x).__name__ if x is not None else say("finder.nothing")
 
 
 def from_file(path: str) -> Learner:
@@ -83,15 +96,15 @@ def from_file(path: str) -> Learner:
     source = Path(path).read_text(encoding="utf-8-sig")
     path = str(Path(path).resolve())
     names = load(path, source, traced=False)
-    for name in ("inputs", "forward", "backward"):
+    for name in CHOSEN:
         if not callable(names.get(name)):
-            raise CannotRun(f"the file defines no function {name}. Expected: inputs, forward and backward")
+            raise CannotRun(say("finder.cannot.function", name=name))
     traced = load(path, source, traced=True)
-    chosen = ("inputs", "forward", "backward")
     declared = names.get("sizes") or {}
     sizes = {k: int(v) for k, v in declared.items()} if isinstance(declared, dict) else {}
-    plain = {k: names[k] for k in chosen}
-    return Learner(path, source, plain, {k: traced[k] for k in chosen}, sizes, str(names.get("KINKS", "")))
+    plain = {k: names[k] for k in CHOSEN}
+    known = {k: traced[k] for k in CHOSEN}
+    return Learner(path, source, plain, known, sizes, str(names.get("KINKS", "")), ast.parse(source))
 
 
 def from_functions(forward: Any, backward: Any, inputs: Any, sizes: dict[str, int] | None = None) -> Learner:
@@ -118,7 +131,7 @@ def _retargeted(f: Any, path: str, seen: dict[Any, Any]) -> Any:
         seen[f] = types.FunctionType(f.__code__, names, f.__name__, f.__defaults__, cells)
         seen[f].__kwdefaults__ = f.__kwdefaults__
         for k, v in list(names.items()):
-            names[k] = NumpyStandIn() if v is np else _retargeted(v, path, seen)
+            names[k] = NumpyStandIn() if v is np else TensorStandIn(v) if v is tinyslm else _retargeted(v, path, seen)
     return seen[f]
 
 
@@ -139,18 +152,18 @@ class Point:
     """One set of inputs, the learner's results there, and the traces."""
 
     def __init__(self, learner: Learner, seed: int, shift: int = 0, fixed: dict[str, int] | None = None):
-        self.learner = learner
+        self.learner, self.seed, self.shift = learner, seed, shift
         rng = np.random.default_rng(seed)
         self.sizes = sizes_for(learner.sizes, shift, fixed)
         self.p = learner.inputs(rng, self.sizes)
         self.floats = [k for k, v in self.p.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.size]
         if not self.floats:
-            raise CannotRun("inputs() holds no float array. Expected: at least one, to be differentiated")
+            raise CannotRun(say("finder.cannot.floats"))
         self.cache = self.run_forward()
         self.output = output_of(self.cache)
         out = self.cache[self.output]
         if isinstance(out, (list, tuple)) or np.asarray(out).dtype.kind != "f":
-            raise CannotRun(f"the output {self.output!r} is {_kind(out)}. Expected: an array of floats or a number")
+            raise CannotRun(say("finder.cannot.output", name=self.output, got=_kind(out)))
         self.out = np.asarray(out)
         signs = rng.choice([-1.0, 1.0], self.out.shape)
         self.cotangent = np.asarray(signs * rng.uniform(0.5, 1.5, self.out.shape))
@@ -162,19 +175,19 @@ class Point:
         with np.errstate(all="ignore"):
             cache = self.learner.functions["forward"](p)
         if not isinstance(cache, dict) or not cache:
-            raise CannotRun(f"forward() gave {_kind(cache)}. Expected: a dict of named intermediates, the output last")
+            raise CannotRun(say("finder.cannot.forward", got=_kind(cache)))
         return cache
 
     def run_backward(self, g: np.ndarray, p: Any = None, cache: Any = None) -> dict[str, Any]:
         """The learner's gradients on copies, or on the given objects themselves."""
         p = copy.deepcopy(self.p) if p is None else p
         cache = copy.deepcopy(self.cache) if cache is None else cache
-        g = float(g) if g.ndim == 0 else g.copy()  # type: ignore[assignment]
+        given = float(g) if g.ndim == 0 else g.copy()
         with np.errstate(all="ignore"):
-            found = self.learner.functions["backward"](p, cache, g)
+            found = self.learner.functions["backward"](p, cache, given)
         if not isinstance(found, dict):
-            raise CannotRun(f"backward() gave {_kind(found)}. Expected: a dict of gradients by name, like 'dW'")
-        return found
+            raise CannotRun(say("finder.cannot.backward", got=_kind(found)))
+        return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in found.items()}
 
     def compared(self, found: dict[str, Any]) -> dict[str, Any]:
         """The gradients by the name of what they belong to: inputs first, then intermediates."""
@@ -208,10 +221,10 @@ class Forward:
             self.named = {k: unwrap(v) for k, v in cache.items()}
         for k, v in cache.items():
             if is_number(v) and not _close(concrete(v), point.cache.get(k)):
-                raise CannotTrace(f"traced, {k} has other numbers than in the plain run")
+                raise CannotTrace(say("finder.trace.other", name=k))
         self.out = self.named[point.output]
         if not isinstance(self.out, Node):
-            raise CannotTrace("the output does not come out of the recorded operations")
+            raise CannotTrace(say("finder.trace.output"))
         with np.errstate(all="ignore"):
             self.total, self.shares = pull(self.graph.nodes, {self.out: point.cotangent})
 
@@ -248,17 +261,17 @@ class Backward:
             self._separate_ends()
         plain = point.compared(point.run_backward(g))
         if any(not _close(self.ends[k].value, plain[k]) for k in plain):
-            raise CannotTrace("traced, the gradients have other numbers than in the plain run")
+            raise CannotTrace(say("finder.trace.other", name="backward"))
         self.groups: dict[Any, list[Node]] = {}
         for node in self.graph.nodes:
             if node.site:
-                self.groups.setdefault((node.site, node.name), []).append(node)
+                self.groups.setdefault((node.site, node.role), []).append(node)
 
     def _separate_ends(self) -> None:
         """A gradient that is also used further on gets a node of its own, so that it can be changed alone."""
         used = {p for n in self.graph.nodes for p in n.parents}
         for k, node in self.ends.items():
-            if node in used or sum(other is node for other in self.ends.values()) > 1:
+            if node.name not in ("alias", "given") and (node in used or sum(n is node for n in self.ends.values()) > 1):
                 line = key_line(self.point.learner.source, "d" + k)
                 site = ((line, 0),) if line else node.site
                 self.ends[k] = self.graph.add(Node(f"end {k}", np.array, (node,), {}, np.array(node.value), site))
@@ -291,6 +304,8 @@ def _leaves(graph: Graph, name: str, x: Any) -> Any:
         return {k: _leaves(graph, f"{name}[{k!r}]", v) for k, v in x.items()}
     if isinstance(x, (list, tuple)):
         return type(x)(_leaves(graph, f"{name}[{i}]", v) for i, v in enumerate(x))
+    if isinstance(x, Tensor):
+        return TracedTensor(graph.leaf(name, x.numpy()).node) if x.numpy().dtype.kind == "f" else x
     if isinstance(x, (np.ndarray, np.floating)) and np.asarray(x).dtype.kind == "f":
         return graph.leaf(name, np.array(x))
     return copy.deepcopy(x)

@@ -6,6 +6,8 @@ import html
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...messages import say
+
 CODES = {"right": 0, "wrong": 1, "cannot run": 2, "undecided": 3}
 MOST_LINES = 3
 
@@ -32,6 +34,7 @@ class Outcome:
         verdict: "right", "wrong", "undecided" or "cannot run".
         findings: what was found, the most certain first; empty where all is right.
         hypotheses: how many single changes were tried in the search for a cause.
+        left: how many more there were when the time for the search was over.
         seconds: how long it took, without the start of a process.
         certificate: for a passed check: seed, versions, hash of the file, points, sizes, the largest error and its bar.
         notes: what else is worth knowing (what was not checked, conventions, printing).
@@ -44,6 +47,7 @@ class Outcome:
     certificate: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     path: str = ""
+    left: int = 0
 
     @property
     def code(self) -> int:
@@ -65,33 +69,41 @@ class Outcome:
     def json(self) -> dict[str, Any]:
         """The report as plain data."""
         found = {"verdict": self.verdict, "code": self.code, "findings": [asdict(f) for f in self.findings]}
-        found |= {"lines": self.lines, "hypotheses": self.hypotheses, "seconds": round(self.seconds, 3)}
+        found |= {
+            "lines": self.lines,
+            "hypotheses": self.hypotheses,
+            "left": self.left,
+            "seconds": round(self.seconds, 3),
+        }
         return {**found, "certificate": self.certificate, "notes": self.notes}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outcome:
         """The report from plain data."""
-        kept = {k: data[k] for k in ("verdict", "hypotheses", "seconds", "certificate", "notes")}
+        kept = {k: data[k] for k in ("verdict", "hypotheses", "left", "seconds", "certificate", "notes")}
         return cls(findings=[Finding(**f) for f in data["findings"]], **kept)
 
     def __str__(self) -> str:
-        texts = [self.verdict, *(f"  {f.text}" for f in self.findings)]
-        if self.certificate:
-            texts.append("  " + certificate_text(self.certificate))
-        return "\n".join([*texts, *(f"  note: {n}" for n in self.notes)])
+        return "\n".join([self.word, *(f"  {text}" for text in self.texts())])
+
+    @property
+    def word(self) -> str:
+        """The verdict in the chosen language."""
+        return say("finder.verdict." + self.verdict)
+
+    def texts(self) -> list[str]:
+        """Findings, certificate and notes, one line each."""
+        passed = [certificate_text(self.certificate)] if self.certificate else []
+        return [*(f.text for f in self.findings), *passed, *(say("finder.note", text=n) for n in self.notes)]
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li>{html.escape(f.text)}</li>" for f in self.findings)
-        rows += f"<li>{html.escape(certificate_text(self.certificate))}</li>" if self.certificate else ""
-        rows += "".join(f"<li><i>{html.escape(n)}</i></li>" for n in self.notes)
-        return f"<div><b>{html.escape(self.verdict)}</b><ul>{rows}</ul></div>"
+        rows = "".join(f"<li>{html.escape(text)}</li>" for text in self.texts())
+        return f"<div><b>{html.escape(self.word)}</b><ul>{rows}</ul></div>"
 
 
 def certificate_text(c: dict[str, Any]) -> str:
     """A certificate on one line."""
-    sizes = "; ".join(" ".join(f"{k}={v}" for k, v in s.items()) for s in c["sizes"] if s) or "as given"
+    sizes = "; ".join(" ".join(f"{k}={v}" for k, v in s.items()) for s in c["sizes"] if s) or say("finder.sizes")
     versions = ", ".join(f"{k} {v}" for k, v in c["versions"].items())
-    return (
-        f"largest error {c['largest_error']:.1e} (bar {c['bar']:.0e}) at {c['points']} points, sizes {sizes}; seed "
-        f"{c['seed']}, {versions}, sha256 {c['sha256'][:16]}"
-    )
+    numbers = {k: c[k] for k in ("largest_error", "bar", "points", "seed")}
+    return say("finder.certificate", sizes=sizes, versions=versions, sha256=c["sha256"][:16], **numbers)

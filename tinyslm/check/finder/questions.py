@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..messages import say
+from ...messages import say
 from .graph import CannotTrace, Graph, Node
 from .learner import Backward, Forward, Point, is_number
 from .outcome import Finding

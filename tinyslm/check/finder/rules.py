@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.functional import vjp
+from ...tensor import Tensor
 from .graph import Node, add_at, fill, setitem, value_of
+from .tensors import EngineCall
 
 Share = tuple[Node, np.ndarray]
 Rule = Callable[[Node, np.ndarray], Iterator[tuple[Any, Any]]]
@@ -40,7 +43,7 @@ def shares(node: Node, g: np.ndarray) -> list[Share]:
         return []
     if node.name == "pick" or node.name.startswith("end "):
         return [(node.args[0], g)]
-    rule = RULES.get(node.name)
+    rule = RULES.get(node.name) or (_by_engine if isinstance(node.fn, EngineCall) else None)
     try:
         found = list(rule(node, g)) if rule else list(_numeric(node, g))
     except (TypeError, KeyError, IndexError):
@@ -48,13 +51,15 @@ def shares(node: Node, g: np.ndarray) -> list[Share]:
     return [(p, unbroadcast(s, p.shape)) for p, s in found if isinstance(p, Node) and p.live and s is not None]
 
 
-def pull(nodes: list[Node], seeds: dict[Node, np.ndarray]) -> tuple[dict[Node, Any], list[tuple[Node, Node, Any]]]:
-    """The gradients of all nodes, and every single share on the way as (from, to, share)."""
+def pull(
+    nodes: list[Node], seeds: dict[Node, np.ndarray], stop: frozenset[Node] = frozenset()
+) -> tuple[dict[Node, Any], list[tuple[Node, Node, Any]]]:
+    """The gradients of all nodes, and every single share on the way as (from, to, share); `stop` hands nothing on."""
     total: dict[Node, Any] = dict(seeds)
     edges: list[tuple[Node, Node, Any]] = []
     for node in reversed(nodes):
         g = total.get(node)
-        if g is None or node.leaf:
+        if g is None or node.leaf or node in stop:
             continue
         for parent, share in shares(node, g):
             edges.append((node, parent, share))
@@ -68,6 +73,19 @@ def _collect(total: dict[Node, Any], node: Node, parent: Node, share: Any) -> No
         parts[node.args[1]] = parts[node.args[1]] + share
     else:
         total[parent] = total[parent] + share if parent in total else share
+
+
+def _by_engine(node: Node, g: Any) -> Iterator[tuple[Any, Any]]:
+    """A tinyslm operation, by its own rule."""
+    wanted = [p for p in dict.fromkeys(node.parents) if p.live and np.asarray(p.value).dtype.kind == "f"]
+
+    def function(*tensors: Any) -> Any:
+        given = dict(zip(wanted, tensors, strict=True))
+        args, kwargs = fill((node.args, node.kwargs), lambda q: given.get(q, q.value))
+        return node.fn.on_tensors(*args, **kwargs)
+
+    found = vjp(function, *(Tensor.wrap(np.asarray(p.value)) for p in wanted))[1](np.asarray(g))
+    yield from ((p, d.numpy()) for p, d in zip(wanted, found, strict=True))
 
 
 def _numeric(node: Node, g: Any) -> Iterator[tuple[Any, Any]]:
@@ -127,6 +145,7 @@ for _name, _slope in {
     "tanh": lambda x, y: 1 - y * y, "reciprocal": lambda x, y: -y * y, "cosh": lambda x, y: np.sinh(x),
     "sinh": lambda x, y: np.cosh(x), "erf": lambda x, y: 2 / math.sqrt(math.pi) * np.exp(-x * x),
     "expit": lambda x, y: y * (1 - y), "copy": lambda x, y: 1.0, "cast": lambda x, y: 1.0,
+    "alias": lambda x, y: 1.0, "given": lambda x, y: 1.0,
     "arctan": lambda x, y: 1 / (1 + x * x),
     "nan_to_num": lambda x, y: 1.0 * np.isfinite(x),
 }.items():  # fmt: skip

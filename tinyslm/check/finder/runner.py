@@ -8,27 +8,33 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..messages import say
+from ...messages import say
 from .check import SEED, guarded
 from .child import MARK
+from .diagnose import SECONDS as BUDGET
 from .learner import from_file
 from .outcome import Finding, Outcome
 
 MEGABYTES = 4096
 CHILD = "tinyslm.check.finder.child"
-STARTUP = 8.0  # seconds for Python and the imports, on a busy machine
+SECONDS = 30.0
 
 
-def check_file(path: str, in_process: bool = False, seconds: float = 30.0, seed: int = SEED) -> Outcome:
+def check_file(
+    path: str, in_process: bool = False, seconds: float = SECONDS, seed: int = SEED, budget: float = BUDGET
+) -> Outcome:
     """Check a learner's file.
 
     Args:
         path: the file; see `tinyslm check --new dense` for one that is right.
         in_process: run it in this process, without limits of time and memory.
-        seconds: the limit of time for the process.
+        seconds: the limit of time for the process, from its start.
         seed: of the random numbers.
+        budget: seconds for the search for a cause, in this process only.
     """
-    return guarded(path, lambda: from_file(path), seed) if in_process else run_limited(path, seconds, seed)
+    if in_process:
+        return guarded(path, lambda: from_file(path), seed, budget=budget)
+    return run_limited(path, seconds, seed)
 
 
 def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES) -> Outcome:
@@ -41,7 +47,7 @@ def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env
     )
     try:
-        out, err = process.communicate(timeout=seconds + STARTUP)
+        out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

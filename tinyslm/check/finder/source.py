@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import ast
 import copy
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import clock
 from .edits import Edit
 from .learner import Learner, Point
-from .search import Fix, Trace
+from .search import Fix
+from .trace import Trace
 
 BINARY: dict[type, tuple[type, ...]] = {
     ast.Add: (ast.Sub, ast.Mult),
@@ -45,14 +46,35 @@ class Change:
 
     kind: str
     cost: float
-    text: str
+    says: str  # which message tells it
     line: int
     put: Callable[[Any], None]
     new: Any
     old: Any
+    told: str = ""  # what a message about a whole statement names
+
+    def words(self) -> tuple[str, str]:
+        """What was meant, and what stands there, as code."""
+        if self.told or isinstance(self.old, list):
+            return self.told, ""
+        return _code(self.new), _code(self.old)
 
 
-def changes(tree: ast.Module, names: list[str], keys: list[str]) -> Iterator[Change]:
+def _locate(change: Change) -> None:
+    """Give new parts of the tree a place, as compile() asks for."""
+    for node in change.new if isinstance(change.new, list) else [change.new]:
+        if not hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = change.line
+            node.col_offset = node.end_col_offset = 0
+        ast.fix_missing_locations(node)
+
+
+def _code(node: ast.AST) -> str:
+    text = ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).split("\n")[0]
+    return text if len(text) <= 60 else text[:56] + " ..."
+
+
+def changes(tree: ast.Module, keys: list[str]) -> Iterator[Change]:
     """All changes of the functions that the backward pass may run."""
     for function in tree.body:
         if isinstance(function, ast.FunctionDef) and function.name not in SKIPPED and not _may_run_for_ever(function):
@@ -96,65 +118,73 @@ def _slots(tree: ast.AST) -> Iterator[tuple[Any, Callable[[Any], None]]]:
 
 def _expressions(function: ast.FunctionDef, local: list[str], keys: list[str]) -> Iterator[Change]:
     for node, put in list(_slots(function)):
-        for kind, cost, text, new in _others(node, keys):
-            if new is not None:
-                yield Change(kind, cost, text, node.lineno, put, ast.copy_location(new, node), node)
+        for kind, cost, new in _others(node, keys):
+            yield Change(kind, cost, "text", node.lineno, put, ast.copy_location(new, node), node)
 
 
-def _others(node: Any, keys: list[str]) -> Iterator[tuple[str, float, str, Any]]:
+Other = tuple[str, float, ast.expr]
+
+
+def _others(node: Any, keys: list[str]) -> Iterator[Other]:
     if isinstance(node, ast.Constant):
         yield from _constants(node, keys)
     elif isinstance(node, ast.BinOp):
         for op in BINARY.get(type(node.op), ()):
-            yield "operator", 1.2, f"{op.__name__} for {type(node.op).__name__}", ast.BinOp(node.left, op(), node.right)
-        for side, text in ((node.left, "without its second part"), (node.right, "without its first part")):
-            yield "factor too many", 1.4, text, side
+            yield "operator", 1.2, ast.BinOp(node.left, op(), node.right)
+        yield "factor too many", 1.4, node.left
+        yield "factor too many", 1.4, node.right
         if isinstance(node.op, (ast.Sub, ast.Div, ast.MatMult)):
-            yield "operator", 1.3, "the sides exchanged", ast.BinOp(node.right, node.op, node.left)
+            yield "operator", 1.3, ast.BinOp(node.right, node.op, node.left)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not, ast.Invert)):
-        yield "sign", 1.2, "without the sign", node.operand
+        yield "sign", 1.2, node.operand
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
-        for op in COMPARED.get(type(node.ops[0]), ()):
-            yield "mask", 1.2, f"{op.__name__}", ast.Compare(node.left, [op()], node.comparators)
+        for compared in COMPARED.get(type(node.ops[0]), ()):
+            yield "mask", 1.2, ast.Compare(node.left, [compared()], node.comparators)
     elif isinstance(node, ast.Attribute) and node.attr in METHODS:
         for other in METHODS[node.attr]:
-            yield "sum", 1.3, f"{other} for {node.attr}", ast.Attribute(node.value, other, node.ctx)
+            yield "sum", 1.3, ast.Attribute(node.value, other, node.ctx)
     elif isinstance(node, ast.Attribute) and node.attr == "T":
-        yield "transpose", 1.2, "without .T", node.value
+        yield "transpose", 1.2, node.value
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
         yield from _ranges(node)
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
-        yield "index", 1.4, "without the slice", node.value
+        yield "index", 1.4, node.value
 
 
-def _constants(node: ast.Constant, keys: list[str]) -> Iterator[tuple[str, float, str, Any]]:
+def _constants(node: ast.Constant, keys: list[str]) -> Iterator[Other]:
     v = node.value
     if isinstance(v, bool):
-        yield "index", 1.3, str(not v), ast.Constant(not v)
+        yield "index", 1.3, ast.Constant(not v)
     elif isinstance(v, (int, float)):
         others = {v + 1, v - 1, -v, 0, 1, 2, 0.5 * v, 2 * v} if isinstance(v, float) else {v + 1, v - 1, -v, 0, 1, 2, 3}
         for other in sorted(others - {v}):
-            yield "index", 1.2, f"{other:g} for {v:g}", ast.Constant(other)
+            yield "index", 1.2, ast.Constant(other)
     elif isinstance(v, str) and v in keys:
         for key in keys:
             if key != v:
-                yield "operand", 1.3, f"{key!r} for {v!r}", ast.Constant(key)
+                yield "operand", 1.3, ast.Constant(key)
 
 
-def _ranges(node: ast.Call) -> Iterator[tuple[str, float, str, Any]]:
+def _one_more(a: ast.expr, op: ast.operator) -> ast.expr:
+    """a + 1 or a - 1, where a = n - 1 or n + 1 may fall away."""
+    other = ast.Add if isinstance(op, ast.Sub) else ast.Sub
+    if isinstance(a, ast.BinOp) and isinstance(a.op, other) and getattr(a.right, "value", None) == 1:
+        return a.left
+    return ast.BinOp(a, op, ast.Constant(1))
+
+
+def _ranges(node: ast.Call) -> Iterator[Other]:
     for i, a in enumerate(node.args):
-        for op, sign in ((ast.Add(), "+"), (ast.Sub(), "-")):
-            new = ast.BinOp(a, op, ast.Constant(1))
-            yield "border", 1.1, f"range {sign} 1", ast.Call(node.func, [*node.args[:i], new, *node.args[i + 1 :]], [])
+        for op in (ast.Add(), ast.Sub()):
+            yield "border", 1.1, ast.Call(node.func, [*node.args[:i], _one_more(a, op), *node.args[i + 1 :]], [])
     if len(node.args) > 1 and not isinstance(node.args[0], ast.Constant):
-        yield "border", 1.2, "range from 0", ast.Call(node.func, [ast.Constant(0), *node.args[1:]], [])
+        yield "border", 1.2, ast.Call(node.func, [ast.Constant(0), *node.args[1:]], [])
     if len(node.args) == 3:
-        yield "border", 1.2, "range down to 0", ast.Call(node.func, [node.args[0], ast.Constant(-1), node.args[2]], [])
+        yield "border", 1.2, ast.Call(node.func, [node.args[0], ast.Constant(-1), node.args[2]], [])
     if len(node.args) == 1:
-        for first in (1,):
-            yield "border", 1.2, f"range from {first}", ast.Call(node.func, [ast.Constant(first), node.args[0]], [])
+        yield "border", 1.2, ast.Call(node.func, [ast.Constant(1), node.args[0]], [])
     elif isinstance(node.args[0], ast.Constant):
-        yield "border", 1.1, "range from 0", ast.Call(node.func, [node.args[1]], [])
+        yield "border", 1.1, ast.Call(node.func, [node.args[1]], [])
 
 
 def _renamed(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
@@ -164,7 +194,7 @@ def _renamed(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
             for other in local:
                 if other != node.id:
                     new = ast.copy_location(ast.Name(other, ast.Load()), node)
-                    yield Change("operand", 1.6, f"{other} for {node.id}", node.lineno, put, new, node)
+                    yield Change("operand", 1.65, "text", node.lineno, put, new, node)
 
 
 def _inserted(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
@@ -177,8 +207,7 @@ def _inserted(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
             for other in local:
                 for op, kind, cost in ((ast.Mult(), "factor missing", 1.9), (ast.Add(), "path dropped", 2.0)):
                     new = ast.copy_location(ast.BinOp(node.value, op, ast.Name(other, ast.Load())), node.value)
-                    text = other
-                    yield Change(kind, cost, text, node.lineno, put, new, node.value)
+                    yield Change(kind, cost, "text", node.lineno, put, new, node.value)
 
 
 def _handed_on(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
@@ -193,7 +222,8 @@ def _handed_on(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
                     ast.Assign([ast.Name(name, ast.Store())], ast.Name(other, ast.Load())), loop.body[-1]
                 )
                 put = _setter(loop, "body", None)
-                yield Change("carry", 1.3, f"{name} = {other} after each step", line, put, [*loop.body, new], loop.body)
+                told = f"{name} = {other}"
+                yield Change("carry", 1.3, "handed", line, put, [*loop.body, new], loop.body, told)
 
 
 def _statements(function: ast.FunctionDef) -> Iterator[Change]:
@@ -205,41 +235,37 @@ def _statements(function: ast.FunctionDef) -> Iterator[Change]:
                     yield from _one_statement(parent, name, block, i, s)
 
 
-def _one_statement(parent: Any, name: str, block: list, i: int, s: Any) -> Iterator[Change]:
+def _one_statement(parent: Any, name: str, block: list[ast.stmt], i: int, s: Any) -> Iterator[Change]:
     put = _setter(parent, name, i)
-    for kind, cost, text, new in _other_statements(s):
-        yield Change(kind, cost, text, s.lineno, put, ast.copy_location(new, s), s)
+    for kind, cost, says, new in _other_statements(s):
+        yield Change(kind, cost, says, s.lineno, put, ast.copy_location(new, s), s)
     whole = _setter(parent, name, None)
     for j in range(i + 1, min(i + 5, len(block))):
         if not isinstance(block[j], ast.Return):
             moved = [*block[:i], *block[i + 1 : j + 1], s, *block[j + 1 :]]
-            yield Change("order", 1.5, f"this line after line {block[j].lineno}", s.lineno, whole, moved, block)
+            yield Change("order", 1.5, "after", s.lineno, whole, moved, block, str(block[j].lineno))
             if j > i + 1:
                 back = [*block[:i], block[j], *block[i:j], *block[j + 1 :]]
-                yield Change("order", 1.5, f"this line before line {s.lineno}", block[j].lineno, whole, back, block)
+                yield Change("order", 1.5, "before", block[j].lineno, whole, back, block, str(s.lineno))
 
 
-def _other_statements(s: Any) -> Iterator[tuple[str, float, str, Any]]:
+def _other_statements(s: Any) -> Iterator[tuple[str, float, str, ast.stmt]]:
     if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], (ast.Name, ast.Subscript)):
-        yield "overwritten", 1.1, "+= for =", ast.AugAssign(s.targets[0], ast.Add(), s.value)
-        yield "operation too many", 1.8, "without this line", ast.Pass()
+        yield "overwritten", 1.1, "text", ast.AugAssign(s.targets[0], ast.Add(), s.value)
+        yield "operation too many", 1.8, "line", ast.Pass()
     if isinstance(s, ast.AugAssign):
-        yield "counted twice", 1.2, "= for +=", ast.Assign([s.target], s.value)
-        yield (
-            "sign",
-            1.2,
-            "the other sign",
-            ast.AugAssign(s.target, ast.Sub() if isinstance(s.op, ast.Add) else ast.Add(), s.value),
-        )
-        yield "operation too many", 1.6, "without this line", ast.Pass()
+        yield "counted twice", 1.2, "text", ast.Assign([s.target], s.value)
+        op = ast.Sub() if isinstance(s.op, ast.Add) else ast.Add()
+        yield "sign", 1.2, "text", ast.AugAssign(s.target, op, s.value)
+        yield "operation too many", 1.6, "line", ast.Pass()
     if isinstance(s, ast.If):
-        yield "border", 1.1, "without the condition", ast.If(ast.Constant(True), s.body, s.orelse)
-        yield "border", 1.2, "never", ast.If(ast.Constant(False), s.body, s.orelse)
-        yield "border", 1.3, "the opposite condition", ast.If(ast.UnaryOp(ast.Not(), s.test), s.body, s.orelse)
+        yield "border", 1.1, "text", ast.If(ast.Constant(True), s.body, s.orelse)
+        yield "border", 1.2, "text", ast.If(ast.Constant(False), s.body, s.orelse)
+        yield "border", 1.3, "text", ast.If(ast.UnaryOp(ast.Not(), s.test), s.body, s.orelse)
     if isinstance(s, (ast.Break, ast.Continue)):
-        yield "border", 1.1, f"without {type(s).__name__.lower()}", ast.Pass()
+        yield "border", 1.1, "line", ast.Pass()
     if isinstance(s, ast.Expr):
-        yield "operation too many", 1.6, "without this line", ast.Pass()
+        yield "operation too many", 1.6, "line", ast.Pass()
 
 
 # -- the search -------------------------------------------------------------------------------------------------------
@@ -250,18 +276,26 @@ class SourceSearch:
 
     def __init__(self, learner: Learner, trace: Trace, fresh: list[Trace]):
         self.learner, self.trace, self.fresh = learner, trace, fresh
-        self.tried = 0
-        self.tree = ast.parse(learner.source)
+        self.tried = self.skipped = 0
+        self.tree = copy.deepcopy(learner.tree)
         self.names = dict(learner.functions["backward"].__globals__)
         keys = [*trace.point.p, *trace.point.cache]
         self.keys = list(dict.fromkeys([*keys, *("d" + k for k in trace.point.p)]))
+        self.todo: list[Change] | None = None
 
-    def run(self, wrong: list[str], end: float) -> list[Fix]:
-        """Changes that repair some of these gradients and harm none, confirmed at the other points."""
+    def run(self, wrong: list[str], most: float, lines: set[int], end: float) -> list[Fix]:
+        """Changes that cost up to `most`, repair some of these gradients and harm none, confirmed at other points.
+
+        With `lines`, changes of these lines only.
+        """
+        if self.todo is None:
+            self.todo = sorted(changes(self.tree, self.keys), key=lambda c: c.cost)
         found = []
-        for change in changes(self.tree, [], self.keys):
-            if time.process_time() > end:
-                break
+        while self.todo and self.todo[0].cost <= most and clock.now() < end:
+            change = self.todo.pop(0)
+            if lines and change.line not in lines:
+                continue
+            _locate(change)
             change.put(change.new)
             try:
                 fix = self._attempt(change, wrong)
@@ -269,6 +303,7 @@ class SourceSearch:
                 change.put(change.old)
             if fix:
                 found.append(fix)
+        self.skipped = len(self.todo)
         return found
 
     def _attempt(self, change: Change, wrong: list[str]) -> Fix | None:
@@ -277,14 +312,13 @@ class SourceSearch:
         repaired = run and repaired_by(run, self.trace, wrong)
         if not repaired or not all(repaired <= repaired_by(run, t, list(repaired)) for t in self.fresh):
             return None
-        edit = Edit(change.kind, change.cost, change.text, lambda s: None, "source")
-        fix = Fix(((), "source"), edit, repaired, change.line, 10_000)
-        fix.names = repaired_by(run, self.fresh[0], self.fresh[0].wrong) if self.fresh else repaired
-        return fix
+        wanted, old = change.words()
+        edit = Edit(change.kind, change.cost, change.says, wanted, lambda s: None, only="source")
+        return Fix(((), "source"), edit, repaired, change.line, 10_000, old=old, patch=copy.deepcopy(self.tree))
 
     def _compiled(self) -> Any:
         body = [f for f in self.tree.body if isinstance(f, ast.FunctionDef) and f.name not in SKIPPED]
-        module = ast.fix_missing_locations(ast.Module(list[ast.stmt](body), []))
+        module = ast.Module(list[ast.stmt](body), [])
         names = dict(self.names)
         try:
             exec(compile(module, self.learner.path, "exec"), names)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import types
 from typing import Any
 
 import numpy as np
 
 from .graph import CannotTrace, Graph, Traced, constant, record
+from .tensors import TensorStandIn
 
 MADE = ("zeros", "ones", "empty", "full", "eye", "identity", "tri")
 
@@ -77,8 +79,8 @@ def _vectorized(function: Any, *args: Any, **kwargs: Any) -> Any:
     return call
 
 
-def load(path: str, source: str, traced: bool) -> dict[str, Any]:
-    """Execute a learner's file; `traced` gives it the stand-in. Returns its names."""
+def load(path: str, source: str, traced: bool, tree: ast.Module | None = None) -> dict[str, Any]:
+    """Execute a learner's file (or its changed `tree`); `traced` gives it the stand-ins. Returns its names."""
     names: dict[str, Any] = {"__name__": "learner", "__file__": path}
     if traced:
         stand_in = NumpyStandIn()
@@ -86,22 +88,71 @@ def load(path: str, source: str, traced: bool) -> dict[str, Any]:
         def find(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
             if name == "numpy":
                 return stand_in
-            return builtins.__import__(name, globals, locals, fromlist, level)
+            found = builtins.__import__(name, globals, locals, fromlist, level)
+            return TensorStandIn(found) if name.split(".")[0] == "tinyslm" else found
 
-        names["__builtins__"] = {**vars(builtins), "__import__": find, "__as_float": _as_float, "sum": _plain_sum}
-    tree = ast.parse(source, path)
-    exec(compile(_LetThrough().visit(tree) if traced else tree, path, "exec"), names)
+        own = {"__import__": find, "__as_float": _as_float, "__alias": _alias, "__given": _given, "sum": _plain_sum}
+        names["__builtins__"] = {**vars(builtins), **own}
+    tree = ast.parse(source, path) if tree is None else copy.deepcopy(tree)
+    tree = ast.fix_missing_locations(_LetThrough().visit(tree) if traced else tree)
+    exec(compile(tree, path, "exec"), names)
     return names
 
 
 class _LetThrough(ast.NodeTransformer):
-    """Turns `float(x)` into a call that lets a traced number through, so that `float(loss)` stays in the graph."""
+    """Lets traced values through where Python would not tell us.
+
+    `float(x)` keeps a traced number in the graph. `a = b` and `{"dx": a}` become places of their own, because a factor
+    may have been forgotten there; only outside of inputs and forward.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        if node.name not in ("inputs", "forward"):
+            for part in ast.walk(node):
+                _mark_aliases(part)
+        return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "float" and len(node.args) == 1:
             node.func.id = "__as_float"
         return node
+
+
+def _mark_aliases(node: ast.AST) -> None:
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and not _in_an_array(node.targets[0]):
+        if isinstance(node.value, ast.Tuple):
+            node.value.elts = [_aliased(v) for v in node.value.elts]
+        else:
+            node.value = _aliased(node.value)
+    elif isinstance(node, ast.Dict):
+        named = [isinstance(k, ast.Constant) and str(k.value).startswith("d") for k in node.keys]
+        node.values = [_aliased(v, "__given") if ok else v for ok, v in zip(named, node.values, strict=True)]
+
+
+def _in_an_array(target: ast.expr) -> bool:
+    """Whether `target = ...` writes into an array: `dx[t] = dh`, which is a place already."""
+    return isinstance(target, ast.Subscript) and not isinstance(target.slice, (ast.Constant, ast.BinOp, ast.JoinedStr))
+
+
+def _aliased(value: ast.expr, name: str = "__alias") -> ast.expr:
+    if not isinstance(value, ast.Name):
+        return value
+    call = ast.Call(ast.copy_location(ast.Name(name, ast.Load()), value), [value], [])
+    return ast.copy_location(call, value)
+
+
+def _alias(x: Any, name: str = "alias") -> Any:
+    """The same array under another name; what is written into one is seen in the other."""
+    if not isinstance(x, Traced) or Graph.current is None:
+        return x
+    return type(x)(record(name, np.array, x).node, x, ...)
+
+
+def _given(x: Any) -> Any:
+    """A gradient in the dict that is returned."""
+    return _alias(x, "given")
 
 
 def _as_float(x: Any) -> Any:

@@ -1,0 +1,141 @@
+"""What a learner calls things: the source of a recorded operation, by its place in the file."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+
+from .graph import Node
+
+LONGEST = 48
+Place = tuple[int, int]
+
+
+class Names:
+    """Expressions by their place, and variables by what was assigned to them."""
+
+    def __init__(self, source: str):
+        self.lines = source.splitlines()
+        self.double_quotes = source.count('"') > source.count("'")
+        self.parts: dict[Place, str] = {}
+        self.unpacked: dict[Place, list[str]] = {}
+        self.leaves: list[tuple[re.Pattern[str], str]] = []
+        self._stored: dict[str, int] = {}
+        self.spelled: dict[str, str] = {}
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:
+            return
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr):
+                self.parts.setdefault(_place(node), _short(ast.unparse(node)))
+        for node in ast.walk(tree):
+            for target, value in _assigned(node):
+                self.parts[_place(value)] = ast.unparse(target)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+                self.unpacked[_place(node.value)] = [ast.unparse(t) for t in node.targets[0].elts]
+        self._stored = {k: line for node in ast.walk(tree) for k, line in _stored(node)}
+        self.spelled = {text: name for node in ast.walk(tree) for text, name in _spelled(node)}
+        self.leaves = [pair for node in ast.walk(tree) for pair in _leaf_names(node)]
+
+    @staticmethod
+    @functools.lru_cache(maxsize=8)
+    def of(source: str) -> Names:
+        """The names of a file; made once."""
+        return Names(source)
+
+    def of_node(self, node: Node) -> str:
+        """What the learner would call a recorded value, with the learner's quotation marks."""
+        name = self._of_node(node)
+        return name.replace("'", '"') if self.double_quotes else name
+
+    def _of_node(self, node: Node) -> str:
+        if node.leaf:
+            return next((name for pattern, name in self.leaves if pattern.fullmatch(node.leaf)), node.leaf)
+        place = node.site[-1] if node.site else (0, 0)
+        if node.name == "pick" and place in self.unpacked:
+            return self.unpacked[place][node.args[1]]
+        part = self.parts.get(place)
+        return part or self.line(node.inner) or node.name
+
+    def of_step(self, pattern: str, ahead: int) -> str:
+        """What the learner calls the entry of a list for step t (or `ahead` of it)."""
+        index = f"[t + {ahead}]" if ahead > 0 else "[t]"
+        leaf = pattern.replace("[*]", index, 1)
+        return self.spelled.get(leaf, leaf)
+
+    def stored(self, name: str) -> int:
+        """The line on which a gradient gets its name: `d["dx"] = ...` or `{"dx": ...}`; 0 where that is not plain."""
+        return self._stored.get(name, 0)
+
+    def line(self, number: int) -> str:
+        """A line of the file without its margin and comment."""
+        if not 0 < number <= len(self.lines):
+            return ""
+        return _short(self.lines[number - 1].split("  #")[0].strip(), 100)
+
+
+def _place(node: ast.expr | ast.stmt) -> Place:
+    return node.lineno, (node.col_offset or 0) * 10_000 + (node.end_col_offset or 0)
+
+
+def _short(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else text[: most - 4] + " ..."
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | ast.stmt]]:
+    """(variable, what it is the name of): the value of `x = value`, and the whole of `x += value`."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        if not isinstance(node.value, ast.Name):
+            yield node.targets[0], node.value
+    elif isinstance(node, ast.AugAssign):
+        yield node.target, node
+
+
+def _pairs(node: ast.AST) -> Iterator[tuple[ast.Name, ast.expr, int | None]]:
+    """(variable, value, which part of it) of every assignment, also by unpacking: `i, f = cache["gates"][t]`."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Name):
+        yield target, value, None
+    elif isinstance(target, ast.Tuple):
+        for j, t in enumerate(target.elts):
+            if isinstance(t, ast.Name) and isinstance(value, ast.Tuple) and j < len(value.elts):
+                yield t, value.elts[j], None
+            elif isinstance(t, ast.Name) and not isinstance(value, ast.Tuple):
+                yield t, value, j
+
+
+def _leaf_names(node: ast.AST) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Names given to parts of p and cache."""
+    for name, value, j in _pairs(node):
+        pattern = _pattern(value)
+        if pattern:
+            yield re.compile(pattern + (rf"\[{j}\]" if j is not None else "")), name.id
+
+
+def _spelled(node: ast.AST) -> Iterator[tuple[str, str]]:
+    for name, value, j in _pairs(node):
+        yield ast.unparse(value) + (f"[{j}]" if j is not None else ""), name.id
+
+
+def _pattern(value: ast.expr) -> str | None:
+    if isinstance(value, ast.Name) and value.id in ("p", "cache"):
+        return value.id
+    if isinstance(value, ast.Subscript):
+        base = _pattern(value.value)
+        key = re.escape(repr(value.slice.value)) if isinstance(value.slice, ast.Constant) else r"[^\]]+"
+        return base and base + rf"\[{key}\]"
+    return None
+
+
+def _stored(node: ast.AST) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.slice, ast.Constant):
+        yield str(node.slice.value), node.lineno
+    elif isinstance(node, ast.Dict):
+        for k in node.keys:
+            if isinstance(k, ast.Constant):
+                yield str(k.value), k.lineno
