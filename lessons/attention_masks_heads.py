@@ -74,7 +74,7 @@ check("", "its gradients are right", ts.gradcheck(lambda *p: ts.attention(*p, ca
 
 
 # %%
-def influence(attend):
+def influence(attend):  # measures who feels whom
     """The size of the derivative of each output with respect to each token, (T, T)."""
     x = ts.tensor(rng.normal(size=(T, D)), requires_grad=True)
     y = attend(x)
@@ -94,7 +94,7 @@ check("", "each feels itself and all earlier ones", (felt[causal] > 0).all())
 
 
 # %%
-def too_late(x):
+def too_late(x):  # wrong on purpose
     return (ts.softmax(x @ x.mT / D**0.5) * ts.tensor(causal.astype(float))) @ x
 
 
@@ -128,6 +128,8 @@ check("", "and its gradients are right", ts.gradcheck(lambda *p: ts.attention(*p
 
 # %%
 layer = nn.MultiHeadAttention(6, 3, rng=rng, dtype="float64")
+layer.in_proj_bias.copy_(rng.normal(size=18))  # a new layer has biases of 0, which would hide a mistake with them
+layer.out_proj.bias.copy_(rng.normal(size=6))
 text = rng.normal(size=(1, T, 6))
 filled = np.concatenate([text, rng.normal(size=(1, 3, 6))], axis=1)
 padding = np.arange(T + 3)[None] >= T
@@ -175,7 +177,9 @@ check("", "their gradients are right", ts.gradcheck(lambda *p: by_reshape(*p, 3)
 
 
 # %%
-def with_mistake(order=(2, 0, 3, 1, 4), back=(0, 2, 1, 3), split=(3, 3, 2), scale=None):
+def with_mistake(  # wrong on purpose
+    order=(2, 0, 3, 1, 4), back=(0, 2, 1, 3), split=(3, 3, 2), scale=None
+):
     packed = (x @ own[0].T + own[1]).reshape(2, T, *split).permute(*order)
     if split != (3, 3, 2):
         packed = packed.permute(2, 1, 0, 3, 4) if packed.shape[0] != 3 else packed

@@ -141,7 +141,7 @@ check("", "attention with turned queries and keys: its gradients are right",
 
 
 # %%
-def wrong_pairs(v, t):
+def wrong_pairs(v, t):  # wrong on purpose
     """Turns with the angle of the wrong pair for half of the features."""
     a = np.repeat(angles(t, v.shape[-1]), 2, axis=-1)
     swapped = np.stack([-v[..., 1::2], v[..., 0::2]], axis=-1).reshape(v.shape)

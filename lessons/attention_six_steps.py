@@ -80,6 +80,12 @@ for (over, dot), found in results.items():
     print(f"softmax over {over:10s}, {'dot' if dot else 'elementwise':11s}: {found[0].round(6)}, spread {spread:.0e}")
 one, all_tokens = (results[over, False] for over in ("one score", "all tokens"))
 check("A11", "element by element, step 5 gives 1 for every token", np.allclose(printed(*inputs[0]).numpy(), 1))
+over_all = printed(*inputs[0], over="all tokens", divide=False).numpy()
+q, k, v = (t.numpy() for t in project(*inputs[0]))
+share = np.exp((q * k).sum(axis=1, keepdims=True) / d_k**0.5)
+check(
+    "A9", "steps 3 and 4 weigh the values by the softmax of the scores", np.allclose(over_all, share / share.sum() * v)
+)
 check("A12", "softmax of one score: the six steps give n, whatever the text", np.allclose(one, n), None, "wrong: value")
 check("A12", "with the dot product they give n d_v", np.allclose(results["one score", True], n * d_v))
 check("A12", "softmax over all tokens: they give 1, also whatever the text", np.allclose(all_tokens, 1))
@@ -203,7 +209,7 @@ check("A12", "repaired: equal to nn.MultiHeadAttention", np.allclose(heads(x, w_
 
 
 # %%
-def influence(step):
+def influence(step):  # measures who feels whom
     """How much output i moves with token j: the size of the derivative, (n, n)."""
     sizes = np.zeros((n, n))
     for i in range(n):
@@ -212,11 +218,11 @@ def influence(step):
     return sizes
 
 
-def without_division(x, w_q, w_k, w_v):
+def without_division(x, w_q, w_k, w_v):  # wrong on purpose
     return printed(x, w_q, w_k, w_v, divide=False)
 
 
-def summed(x, w_q, w_k, w_v):
+def summed(x, w_q, w_k, w_v):  # wrong on purpose
     return repaired(x, w_q, w_k, w_v).sum(dim=0, keepdim=True).expand(n, d_v)
 
 

@@ -59,6 +59,10 @@ def weights(h, w, b, dim=-1):
 
 one, per_feature = (draw(1, 2 * H), draw(1)), (draw(H, 2 * H), draw(H))
 
+rows = np.hstack([np.vstack([np.zeros((1, H)), h.numpy()[:-1]]), h.numpy()]) @ one[0].numpy().T + one[1].numpy()
+by_numpy = np.exp(rows) / np.exp(rows).sum()
+check("B10", "over the steps it is the formula's softmax", np.allclose(weights(h, *one, dim=0).numpy(), by_numpy))
+
 # %% [markdown]
 # ## It breaks: one score per step
 #
@@ -72,9 +76,7 @@ print("weights:", a.numpy().ravel(), "  size of the sum for T and 10 T:", np.rou
 check("B10", "one score per step: every weight is 1 and W_a gets no gradient",
       (a.numpy() == 1).all() and (for_w == 0).all(), None, "wrong: notation")  # fmt: skip
 check(
-    "B11",
-    "the sum grows with the length: ten times the text, ten times the vector",
-    np.isclose(grown[1], 10 * grown[0]),
+    "B11", "the sum grows with the length: ten times the text gives ten times it", np.isclose(grown[1], 10 * grown[0])
 )
 
 # %% [markdown]
@@ -90,9 +92,7 @@ moved[5] += 2.0
 after = weights(ts.tensor(moved), *per_feature)
 unmoved = [t for t in range(T) if np.array_equal(a.numpy()[t], after.numpy()[t])]
 print("total share of each step:", a.numpy().sum(axis=1).round(12), "  weights unchanged at steps", unmoved)
-check(
-    "B10", "one score per feature: every step has the total share 1, the text T", np.allclose(a.numpy().sum(axis=1), 1)
-)
+check("B10", "one score per feature: every step has a total of 1, the text T", np.allclose(a.numpy().sum(axis=1), 1))
 check("B10", "a change at step 5 leaves the weights of all but steps 5 and 6", unmoved == [0, 1, 2, 3, 4])
 
 # %% [markdown]

@@ -117,6 +117,8 @@ value, bar = ridders(f, x)
 print(f"Ridders {value:.15f} +- {bar:.0e}   true error {abs(value - exact):.0e}")
 check("", "Ridders is more exact than the best central difference", abs(value - exact) < min(error["central"]))
 check("", "its own error bar, times 100 for safety, covers the true error", abs(value - exact) <= 100 * bar)
+seventh, bar = ridders(lambda x: x**7, 1.0)
+check("", "for x^7 three terms stand in the way: then it is exact to rounding", max(abs(seventh - 7), bar) < 1e-10)
 
 # %% [markdown]
 # ## Complex step: no subtraction at all

@@ -163,11 +163,11 @@ check("", "tape and engine agree on 200 random formulas to 1e-12", worst < 1e-12
 
 # %%
 class Swapped(Number):
-    def __mul__(self, other):
+    def __mul__(self, other):  # wrong on purpose
         return Swapped(self.value * other.value, (self, other), (self.value, other.value))
 
 
-def wrong_rule(g, a, b):
+def wrong_rule(g, a, b):  # wrong on purpose
     return list(g.item() * gradient_by_tape(lambda a, b: a * b, (a, b), Swapped))
 
 

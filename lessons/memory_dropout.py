@@ -44,12 +44,8 @@ p, h = 0.3, rng.normal(size=(1, 6))
 draws = rng.random((40_000, 6)) >= p
 mean = drop(ts.tensor(h), draws, p).numpy().mean(axis=0)
 bar = 5 * np.abs(h[0]) * np.sqrt(p / (1 - p) / len(draws))  # five standard errors
-check(
-    "B19",
-    "over 40000 masks the mean is h, within five standard errors",
-    (np.abs(mean - h[0]) < bar).all(),
-    verdict="task",
-)
+near = (np.abs(mean - h[0]) < bar).all()
+check("B19", "over 40000 masks the mean is h, within five standard errors", near, verdict="task")
 mask = rng.random((2, 6)) >= p
 x = rng.normal(size=(2, 6))
 check("B19", "with the mask held, the gradient is right", ts.gradcheck(lambda h: ts.tanh(drop(h, mask, p)), [x]))
@@ -136,6 +132,14 @@ def remember(bits, weights, masks):
     return h @ R
 
 
+sizes = ((BITS, H), (H, H), (1, H), (H, BITS))
+W, U, b, R = parts = [rng.normal(size=(len(KINDS), STARTS, *size)) for size in sizes]
+bits, mask = rng.choice([-1.0, 1.0], size=(2, BITS)), rng.integers(0, 2, size=(len(KINDS), STARTS, 2, H)) * 2.0
+by_formula = np.tanh(np.tanh(np.tanh(bits @ W + b) * mask @ U + b) @ U + b) @ R
+found = remember(bits, [ts.tensor(part) for part in parts], [mask, None]).numpy()
+check("B19", "two steps, one with a mask, are the formula", np.allclose(found, by_formula))
+
+
 def train(p, updates=200, batch=32):
     rng = np.random.default_rng(1)
     turns = [np.linalg.qr(rng.normal(size=(H, H)))[0] for _ in range(STARTS)]
@@ -200,10 +204,8 @@ for k, colour in enumerate(("#555555", "#0072B2", "#D55E00")):
 right.axhline(0.5, color="black", linestyle=":", linewidth=1)
 right.set(title="Bits remembered over ten steps, masks off", ylabel="share right", ylim=(0.4, 1.02))
 right.set_xticks(range(3), ["no dropout", "one mask", "fresh masks"])
-figure(
-    picture,
-    "Left: dots are measured, lines the formulas. Right: bars are means, circles the three starts, dotted guessing.",
-)
+said = "Left: dots are measured, lines the formulas. Right: bars are means, circles the three starts, dotted guessing."
+figure(picture, said)
 
 # %% [markdown]
 # ## Your turn

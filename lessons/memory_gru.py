@@ -21,7 +21,7 @@
 import numpy as np
 
 import tinyslm as ts
-from tinyslm.lesson import check, figure
+from tinyslm.lesson import check, figure, minimise
 
 rng = np.random.default_rng(0)
 B, T, D, H = 2, 12, 3, 5
@@ -156,11 +156,8 @@ w_ih, w_hh = (ts.tensor(np.concatenate([part[k].numpy() for k in "rzn"])) for pa
 bias = ts.tensor(np.concatenate([b[k].numpy() for k in "rzn"]))
 zero = ts.tensor(np.zeros((B, H)))
 library = ts.gru(xs, zero, w_ih, w_hh, bias, b["u"])[0].numpy()
-check(
-    "B12",
-    "reset after, step by step, equals ts.gru over the sequence",
-    np.abs(run(after, xs, b) - library).max() < 1e-12,
-)
+same = np.abs(run(after, xs, b) - library).max() < 1e-12
+check("B12", "reset after, step by step, equals ts.gru over the sequence", same)
 apart = np.abs(run(before, xs, b) - library).max(axis=(0, 2))
 print("reset before, same weights, largest difference per step:", np.round(apart, 2))
 check("B12", "the wrong form is off by over 0.1 within the sequence", apart.max() > 0.1)
@@ -176,11 +173,8 @@ turned = [{k: -v if k == "z" else v for k, v in part.items()} for part in (W, U,
 r, z = gates(x, h, *turned)
 n = ts.tanh(x @ W["n"].mT + r * (h @ U["n"].mT + b["u"]) + b["n"])
 other = (z * n + (1 - z) * h).numpy()
-check(
-    "B12",
-    "z and 1 - z exchanged, signs turned: the same state",
-    np.abs(other - after(x, h, W, U, b).numpy()).max() < 1e-12,
-)
+same = np.abs(other - after(x, h, W, U, b).numpy()).max() < 1e-12
+check("B12", "z and 1 - z exchanged, signs turned: the same state", same)
 
 # %% [markdown]
 # ## Both learn
@@ -195,20 +189,17 @@ def train(form, steps=100, size=4, batch=32, starts=4):
     weights = [ts.tensor(w, requires_grad=True) for w in first]
     bias = [ts.tensor(np.zeros((starts, 1, size)), requires_grad=True) for _ in "rznu"]
     readout = ts.tensor(rng.normal(size=(starts, size, 1)), requires_grad=True)
-    optimizer = ts.optim.Adam([*weights, *bias, readout], lr=0.03)
     w, u = (dict(zip("rzn", part, strict=True)) for part in (weights[:3], weights[3:]))
     v = dict(zip("rznu", bias, strict=True))
-    for _ in range(steps):
-        numbers = rng.normal(size=(batch, 5, 1))
-        h = ts.tensor(np.zeros((starts, batch, size)))
+
+    def errors():
+        numbers, h = rng.normal(size=(batch, 5, 1)), ts.tensor(np.zeros((starts, batch, size)))
         for t in range(5):
-            x = ts.tensor(np.broadcast_to(numbers[:, t], (starts, batch, 1)))
-            h = form(x, h, w, u, v)
-        error = ((h @ readout - ts.tensor(numbers.sum(axis=1) / np.sqrt(5))) ** 2).mean(dim=(1, 2))
-        optimizer.zero_grad()
-        error.sum().backward()
-        optimizer.step()
-    return np.median(error.numpy())
+            h = form(ts.tensor(np.broadcast_to(numbers[:, t], (starts, batch, 1))), h, w, u, v)
+        return ((h @ readout - ts.tensor(numbers.sum(axis=1) / np.sqrt(5))) ** 2).mean(dim=(1, 2))
+
+    minimise(ts.optim.Adam([*weights, *bias, readout], lr=0.03), errors, steps)
+    return np.median(errors().numpy())
 
 
 errors = {form.__name__: train(form) for form in (before, after)}

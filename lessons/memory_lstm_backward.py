@@ -50,9 +50,8 @@ def forward(x, h, c, W, U, b):
     outputs, kept = [], []
     for t in range(x.shape[1]):
         a = x[:, t] @ W.T + h @ U.T + b
-        i, f, g, o = (
-            act(part) for act, part in zip((sigma, sigma, np.tanh, sigma), np.split(a, 4, axis=1), strict=True)
-        )
+        i, f, g, o = np.split(a, 4, axis=1)
+        i, f, g, o = sigma(i), sigma(f), np.tanh(g), sigma(o)
         kept.append((h, c, i, f, g, o))
         c = f * c + i * g
         h = o * np.tanh(c)
@@ -124,26 +123,22 @@ check("B8", "and equal to the engine's, to rounding", gap < 1e-13, gap)
 
 
 # %%
-def forgetful(**carry):
+def forgetful(**carry):  # wrong on purpose
     return lambda *inputs: backward(*inputs, **carry)
 
 
 one_step = [x[:, :1], *point[1:]]
 lost = {"dh": forgetful(carry_h=0.0), "dc": forgetful(carry_c=0.0), "both": forgetful(carry_h=0.0, carry_c=0.0)}
 for name, rule in lost.items():
-    off = {
-        n: np.linalg.norm(a - e) / np.linalg.norm(e) for n, a, e in zip(names, rule(probe, *point), engine, strict=True)
-    }
-    print(f"carry {name:4s} forgotten: relative error " + "  ".join(f"{n} {v:.2f}" for n, v in off.items()))
+    off = [np.linalg.norm(a - e) / np.linalg.norm(e) for a, e in zip(rule(probe, *point), engine, strict=True)]
+    print(f"carry {name:4s} forgotten: relative error", dict(zip(names, np.round(off, 2).tolist(), strict=True)))
 check("B8", "one step: all three pass the check", all(examine(rule, one_step).ok for rule in lost.values()))
 check("B8", f"{T} steps: all three are caught", not any(examine(rule).ok for rule in lost.values()))
 short = backward(probe[:, -1:], x[:, -1:], *forward(*point)[1][-1][:2], W, U, b)
 both = lost["both"](probe, *point)
-check(
-    "B8", "without both carries, the last step's input gets the right gradient", np.allclose(both[0][:, -1:], short[0])
-)
-check("B8", "and the first state h0 gets only what the first output saw", np.allclose(
-    both[1], backward(probe[:, :1], x[:, :1], h0, c0, W, U, b)[1]))  # fmt: skip
+check("B8", "without both carries, the last step's input gets its gradient", np.allclose(both[0][:, -1:], short[0]))
+first = backward(probe[:, :1], x[:, :1], h0, c0, W, U, b)
+check("B8", "and the first state h0 gets only what the first output saw", np.allclose(both[1], first[1]))
 
 # %% [markdown]
 # ## What is lost, step by step
@@ -157,22 +152,14 @@ last_only = np.zeros((B, T_long, H))
 last_only[:, -1] = rng.normal(size=(B, H))
 long_point = [x_long, h0, c0, W * 0.5, U * 0.5, np.repeat([0.0, 3.0, 0.0, 0.0], H)]
 reach = {}
-for name, rule in {
-    "both carries": backward,
-    "only dc": lost["dh"],
-    "only dh": lost["dc"],
-    "none": lost["both"],
-}.items():
+rules = {"both carries": backward, "only dc": lost["dh"], "only dh": lost["dc"], "none": lost["both"]}
+for name, rule in rules.items():
     reach[name] = np.linalg.norm(rule(last_only, *long_point)[0], axis=(0, 2))
     print(f"{name:13s} 10 steps back {reach[name][-11] / reach[name][-1]:.1e} of the last step's gradient")
 check("B8", "with none, nothing but the last step gets a gradient", not reach["none"][:-1].any())
-back = -11
-check(
-    "B8",
-    "ten steps back, dc alone still carries over a tenth of the whole",
-    reach["only dc"][back] > 0.1 * reach["both carries"][back],
-)
-check("B8", "dh alone carries less than a hundredth", reach["only dh"][back] < 0.01 * reach["both carries"][back])
+whole, by_c, by_h = (reach[name][-11] for name in ("both carries", "only dc", "only dh"))
+check("B8", "ten steps back, dc alone still carries over a tenth of the whole", by_c > 0.1 * whole)
+check("B8", "dh alone carries less than a hundredth", by_h < 0.01 * whole)
 
 # %% [markdown]
 # ## The power of the check
@@ -181,7 +168,7 @@ check("B8", "dh alone carries less than a hundredth", reach["only dh"][back] < 0
 
 
 # %%
-def mistaken(edit):
+def mistaken(edit):  # wrong on purpose
     """`backward` with one gradient edited: edit(name -> array)."""
 
     def rule(*inputs):
@@ -191,7 +178,7 @@ def mistaken(edit):
     return rule
 
 
-def swapped(found):
+def swapped(found):  # wrong on purpose
     order = np.r_[H : 2 * H, 0:H, 2 * H : 4 * H]
     return found | {n: found[n][order] for n in ("W", "U", "b")}
 
@@ -209,17 +196,10 @@ caught = {name: not examine(rule).ok for name, rule in mistakes.items()}
 check("B8", f"the check catches {len(mistakes)} more mistakes", all(caught.values()))
 
 # %%
-picture = ts.plot.lines(
-    np.arange(T_long)[::-1][:-1],
-    {name: np.where(reach[name] > 0, reach[name], np.nan)[:-1] for name in ("both carries", "only dc", "only dh")},
-    "steps before the last",
-    "length of the gradient of the input",
-    "What comes back, forget bias 3",
-    log="y",
-)
-figure(
-    picture, "The cell's carry does nearly all the work over distance. Without any carry only step 0 gets a gradient."
-)
+shown = {name: np.where(reach[name] > 0, reach[name], np.nan)[:-1] for name in ("both carries", "only dc", "only dh")}
+across, down = "steps before the last", "length of the gradient of the input"
+picture = ts.plot.lines(np.arange(T_long)[:0:-1], shown, across, down, "What comes back, forget bias 3", log="y")
+figure(picture, "The cell's carry does nearly all the work over distance. With no carry only step 0 gets a gradient.")
 
 # %% [markdown]
 # ## Your turn

@@ -52,15 +52,10 @@ def forward(x, h, W, U, b):
 outputs = np.stack(forward(*point)[1:], axis=1)
 library = ts.rnn(*map(ts.tensor, point))[0].numpy()
 check("B12", "our states equal those of ts.rnn", np.abs(outputs - library).max() < 1e-12, verdict="incomplete")
-check(
-    "B4", "the list is X (T, D); a step reads x_t (D)", x[0].shape == (T, D) != x[0, 0].shape, verdict="wrong: notation"
-)
+sizes = x[0].shape, x[0, 0].shape
+check("B4", "the list is X (T, D); a step reads x_t (D)", sizes == ((T, D), (D,)), verdict="wrong: notation")
 longer = np.stack(forward(np.concatenate([x, x], axis=1), *point[1:])[1:], axis=1)
-check(
-    "B12",
-    "a sequence twice as long runs through the same weights, and begins alike",
-    np.array_equal(longer[:, :T], outputs),
-)
+check("B12", "a sequence twice as long has the same weights and begins alike", np.array_equal(longer[:, :T], outputs))
 exchanged = x[:, [1, 0, *range(2, T)]]
 moved = np.abs(forward(exchanged, *point[1:])[-1] - outputs[:, -1]).max()
 check("B12", "the order counts: two inputs exchanged change the last state", moved > 1e-4)
@@ -204,16 +199,13 @@ weights = runs[int(np.argmax(accuracy))][0]
 states = ts.rnn(bits, ts.tensor(np.zeros((200, 12))), *weights[:3])[0].numpy()
 change = np.abs(np.diff(states, axis=1)).mean(axis=2)
 ones = bits.numpy()[:, 1:, 0] > 0
-print(
-    f"mean change of a unit when a 1 is read: {change[ones].mean():.2f}, when a 0 is read: {change[~ones].mean():.2f}"
-)
+print(f"mean change of a unit when a 1 is read {change[ones].mean():.2f}, when a 0 is {change[~ones].mean():.2f}")
 check("B12", "reading a 1 moves the state more than reading a 0", change[ones].mean() > change[~ones].mean())
 rows, columns = [f"unit {k + 1}" for k in range(12)], [f"{int(bit > 0)}" for bit in bits.numpy()[0, :, 0]]
 picture = ts.plot.heatmap(states[0].T, rows, columns, "States while reading the bits below", "h")
 picture.set_size_inches(8, 4.4)
 figure(
-    picture,
-    "Columns are steps, with the bit that is read. The pattern depends on all bits before, not on this bit alone.",
+    picture, "Columns are steps, with the bit that is read. The pattern depends on all bits before, not on this one."
 )
 
 # %% [markdown]

@@ -278,7 +278,7 @@ check("A4", "and the printed rule ends farthest", max(gaps, key=lambda n: gaps[n
 
 
 # %%
-def with_mistake(m_of, v_of, correct=True, root=np.sqrt):
+def with_mistake(m_of, v_of, correct=True, root=np.sqrt):  # wrong on purpose
     theta, m, v = np.zeros(5), 0.0, 0.0
     for t, g in enumerate(gradients, start=1):
         m, v = m_of(m, g), v_of(v, g)

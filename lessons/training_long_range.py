@@ -45,11 +45,8 @@ def texts(count, d, rng):
 
 ids, answers = texts(4, 3, np.random.default_rng(0))
 print(ids)
-check(
-    "A20",
-    "the answer stands in the first column and nowhere else",
-    (ids[:, 0] == answers).all() and ids[:, 1:].min() >= K,
-)
+first = (ids[:, 0] == answers).all() and ids[:, 1:].min() >= K
+check("A20", "the answer stands in the first column and nowhere else", first)
 
 # %% [markdown]
 # ## The models
@@ -114,9 +111,7 @@ for kind, value in ratio.items():
     print(f"{kind:10s} gradient from distance {near_and_far[-1]} against distance {near_and_far[0]}: {value:.1e}")
 shorter = near_and_far[0] / near_and_far[-1]
 check("A20", "RNN and LSTM: it falls to less than 1 part in 1000", max(ratio["RNN"], ratio["LSTM"]) < 1e-3)
-check(
-    "A20", "attention: it falls no more than the share of one token does, about 1 / T", ratio["attention"] > shorter / 2
-)
+check("A20", "attention: it falls no more than one token's share does, about 1 / T", ratio["attention"] > shorter / 2)
 
 # %% [markdown]
 # ## Trained

@@ -171,8 +171,8 @@ for name, value in results.items():
 library = [float(metrics.bleu([[reference.split()]], [text.split()])) for text in tries.values()]
 check("A15", "BLEU is equal to the library's on all five", np.allclose(list(results.values()), library), None, "right")
 mat = ["the", "cat", "is", "on", "the", "mat"]
-again = precision_of_groups(mat, ["the"] * 7, 1)
-check("A15", "the paper's example: 'the' seven times has the clipped precision 2/7", np.isclose(again, 2 / 7))
+again = [precision_of_groups(mat, ["the"] * 7, 1, clip) for clip in (True, False)]
+check("A15", "the paper's example: 'the' seven times has 2/7 clipped, 1 else", np.allclose(again, [2 / 7, 1]))
 
 # %% [markdown]
 # ## When BLEU misleads

@@ -211,7 +211,7 @@ check("", "momentum 0.9 acts like a rate ten times as large: nearer to that loss
 
 
 # %%
-def mistaken(kind, steps=20):
+def mistaken(kind, steps=20):  # wrong on purpose
     p, v = np.array(start), np.zeros(2)
     for _ in range(steps):
         g = slopes * p

@@ -41,11 +41,7 @@ gone = not any(mark in cleaned for mark in ("<p", "&amp", "www"))
 check("A14", "cleaning: no tag, no entity, no link, no capital is left", gone and cleaned == cleaned.lower())
 check("A14", "cleaning keeps a < that opens no tag", "<3" in cleaned)
 check("A14", "tokenising: isn't and 3.50 stay in one piece", {"isn't", "3.50"} <= set(tokens))
-check(
-    "A14",
-    "stop words: 'not' and \"isn't\" are gone, 'good' stays",
-    kept.count("good") == 1 and not {"not", "isn't"} & set(kept),
-)
+check("A14", "stop words: the negations are gone, 'good' stays", "good" in kept and not {"not", "isn't"} & set(kept))
 
 # %% [markdown]
 # ## The order matters
@@ -54,14 +50,14 @@ check(
 
 
 # %%
-def entities_first(text):  # decode &lt; before the tags are taken out
+def entities_first(text):  # wrong on purpose: decode &lt; before the tags are taken out
     return ts.text.clean(text.replace("&lt;", "<").replace("&gt;", ">"))
 
 
 comparison = "if a &lt;b and c&gt; d then"
 print("tags, then entities:", ts.text.clean(comparison), "   entities, then tags:", entities_first(comparison))
-check("A14", "entities decoded too early: words vanish", {"b", "c"} <= set(ts.text.words(ts.text.clean(comparison)))
-      and not {"b", "c"} & set(ts.text.words(entities_first(comparison))))  # fmt: skip
+left = [{"b", "c"} & set(ts.text.words(clean(comparison))) for clean in (ts.text.clean, entities_first)]
+check("A14", "entities decoded too early: words vanish", left == [{"b", "c"}, set()])
 by_blanks = found.split()
 print("cut at blanks, uncleaned:", by_blanks)
 check("A14", "cut before cleaning: 'not' hides among tags", "not" not in [word.lower() for word in by_blanks])
@@ -91,6 +87,7 @@ def bags(token_lists, least=1):
     return X, index
 
 
+check("A14", "a word is kept from `least` texts on", list(bags([["a", "b"], ["b"]], least=2)[1]) == ["b"])
 x, y = ts.tensor(bags(reviews[:40])[0]), ts.tensor(positive[:40] * 1.0)
 w = ts.tensor(rng.normal(size=x.shape[1]) * 0.01, requires_grad=True)
 
@@ -101,9 +98,7 @@ def loss():
 
 first = loss()
 first.backward()
-check(
-    "A14", "initialise, forward, backward: the loss is what it was", loss().item() == first.item(), verdict="incomplete"
-)
+check("A14", "initialise, forward, backward: same loss as before", loss().item() == first.item(), verdict="incomplete")
 for _ in range(30):
     w.grad = None
     loss().backward()
@@ -156,10 +151,7 @@ right = {"all words": judge(set()), "stop words out": judge(stop), "negations ou
 styles = ["plain", "negation", "contrast", "irony"]
 shares = {name: [r[style == s].mean() for s in styles] for name, r in right.items()}
 for name, row in shares.items():
-    print(
-        f"{name:15s} all {right[name].mean():.1%}   "
-        + "   ".join(f"{s} {v:.1%}" for s, v in zip(styles, row, strict=True))
-    )
+    print(f"{name:15s} all {right[name].mean():.1%}  ", dict(zip(styles, np.round(row, 3).tolist(), strict=True)))
 
 
 def change(name, s):
@@ -174,11 +166,8 @@ print(f"stop words out, negation reviews: {gain:+d} (chance alone: about {bar:.0
 check("A14", "all stop words out: negation reviews lose more than chance explains", gain < -bar)
 plain, irony = moves["stop words out", "plain"], moves["stop words out", "irony"]
 print(f"stop words out, plain reviews: {plain[0]:+d} (chance: {plain[1]:.0f}), ironic: {irony[0]:+d} ({irony[1]:.0f})")
-check(
-    "A14",
-    "they help on plain reviews and cost on ironic ones, beyond chance",
-    plain[0] > plain[1] and irony[0] < -irony[1],
-)
+beyond = plain[0] > plain[1] and irony[0] < -irony[1]
+check("A14", "they help on plain reviews and cost on ironic ones, beyond chance", beyond)
 gain, bar = moves["negations out", "negation"]
 print(f"only negations out, negation reviews: {gain:+d} (chance alone: about {bar:.0f} either way)")
 check("A14", "only the negations out: no loss that can be told from chance", abs(gain) < bar)
@@ -217,20 +206,17 @@ check("A14", "it does: far more lost than chance explains", lost - won > 3 * np.
 # %%
 picture = Figure(figsize=(8.8, 4), layout="constrained")
 axes = picture.subplots()
-for k, ((name, row), colour, hatch) in enumerate(
-    zip(shares.items(), ("#0072B2", "#D55E00", "#E69F00"), ("", "//", ".."), strict=True)
-):
-    place = np.arange(4) + 0.27 * (k - 1)
+looks = zip((-0.27, 0, 0.27), ("#0072B2", "#D55E00", "#E69F00"), ("", "//", ".."), strict=True)
+for (name, row), (shift, colour, hatch) in zip(shares.items(), looks, strict=True):
+    place = np.arange(4) + shift
     error = [np.sqrt(v * (1 - v) / (style == s).sum()) for v, s in zip(row, styles, strict=True)]
     axes.bar(place, row, 0.25, yerr=error, color=colour, hatch=hatch, edgecolor="white", capsize=3, label=name)
 axes.axhline(0.5, color="black", linestyle=":", linewidth=1)
 axes.set_xticks(range(4), [f"{s}\n({(style == s).sum()} reviews)" for s in styles])
 axes.set(ylim=(0.4, 1), ylabel="share right", title="Bag of words, each kind of goods judged by the others")
 axes.legend(frameon=False, ncols=3)
-figure(
-    picture,
-    "Thin lines: one standard error. Dotted: guessing. Stop words out: better on plain reviews, worse on two kinds.",
-)
+said = "Thin lines: one standard error. Dotted: guessing. Stop words out: better on plain reviews, worse on two kinds."
+figure(picture, said)
 
 # %% [markdown]
 # ## Your turn

@@ -203,7 +203,7 @@ check("", "elsewhere the slope is expected minus counted", np.abs(slopes - by_ha
 
 
 # %%
-def too_much(c, h):
+def too_much(c, h):  # wrong on purpose
     return min(1.0, witten_bell(c, h) * 1.5)
 
 
@@ -212,7 +212,7 @@ check("", "probabilities that are too large: found, they do not add up to 1", ab
 changed = held_out[:6] + "".join(rng.permutation(list(held_out[6:])))
 
 
-def peeking(text):
+def peeking(text):  # wrong on purpose
     """Perplexity of a model that has been handed the letter it should guess, and gives it 0.9."""
     handed = text[6:]
     p = [0.9 if c == right else 0.1 / (V - 1) for c, right in zip(text[6:], handed, strict=True)]

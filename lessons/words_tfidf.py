@@ -136,6 +136,7 @@ check("B3", "one number per word", all(np.ndim(value) == 0 for value in v.values
 print(f"{V} words share {len(set(v.values()))} different values")
 check("B3", "words with equal counts coincide", len(set(v.values())) <= len(set(counts.values())) < V / 10)
 halves = printed(Counter("aabc"), 4)
+check("B3", "k divides under the root", np.isclose(2 * printed(Counter("aabc"), 4, k=4)["a"], halves["a"]))
 check("B3", "even a share of 1/2 and one of 1/4 give the same number", halves["a"] == halves["b"])
 shuffled = Counter(np.random.default_rng(0).permutation(tokens).tolist())
 check("B3", "who stands beside whom does not matter: shuffled, all v are the same", printed(shuffled, N) == v)

@@ -4,15 +4,22 @@ import ast
 import html.parser
 import importlib
 import json
+import os
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from tinyslm import cli
+from tinyslm.course import power
+from tinyslm.course.mutants import built, mutants
+from tinyslm.course.power_runner import apart
 from tinyslm.course.report import formula, markdown, write_report
-from tinyslm.course.run import run_lesson
-from tinyslm.errors import DataError
+from tinyslm.course.run import Outcome, run_lesson
+from tinyslm.course.same import Recorder, same
+from tinyslm.errors import DataError, TinyslmError
+from tinyslm.lesson import minimise
 
 course = importlib.import_module("tinyslm.course.lessons")  # the package has a function of this name
 
@@ -52,7 +59,18 @@ y = 1
 
 z = nothing_of_this_name
 """
+DOUBLE = """# %%
+from tinyslm.lesson import check
+def double(x):
+    return 2 * x
+def plus(a, b):
+    return a + b
+def blurred(x, rng):
+    return 3 * x * rng.normal()
+"""
 FAKES = {
+    "strong": DOUBLE + "# %%\ncheck('', 'seven', double(7) == 14 and double(0) == 0 and plus(1, 2) == 3)\n",
+    "weak": DOUBLE + "# %%\ncheck('', 'it has a sign', double(7) > 0)\n",
     "good": GOOD,
     "failing": FAILING,
     "crashing": CRASHING,
@@ -117,10 +135,73 @@ def test_every_lesson_can_be_cut_and_compiled_and_states_something():
         assert calls, f"{lesson.name} checks nothing"
 
 
+# -- the skeleton of every lesson -------------------------------------------------------------------------------------
+
+MOST_LINES = 120
+LONGER = {  # lessons that build whole systems, or tell more than one experiment: their ceiling, so that they don't grow
+    "tasks_classifier": 160,
+    "tasks_compression": 220,
+    "tasks_many": 250,
+    "tasks_translation": 190,
+    "attention_head": 125,
+    "training_adam": 161,
+    "training_classifier": 126,
+    "training_kernels": 137,
+    "training_parameters": 131,
+    "training_sgd": 153,
+    "words_glove": 127,
+    "words_word2vec": 127,
+}
+EVERY_ID = [f"A{n}" for n in range(1, 21)] + [f"B{n}" for n in range(1, 22)]
+
+
+def checks_of(text):
+    """The calls of `check` in a cell."""
+    return [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "check"
+    ]
+
+
+def code_lines(cells):
+    """Lines of code: neither blank nor comment, solutions aside."""
+    lines = [line.strip() for cell in cells if cell.kind == "code" for line in cell.text.split("\n")]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize("lesson", course.lessons(), ids=lambda lesson: lesson.name)
+def test_every_lesson_has_the_skeleton(lesson):
+    cells = course.cells(lesson.path.read_text(encoding="utf-8"))
+    prose = [cell.text for cell in cells if cell.kind == "markdown"]
+    code = [cell.text for cell in cells if cell.kind != "markdown"]
+    assert prose[0].startswith("# ") and "?" in prose[0], "a title, and a question"
+    assert any(text.startswith("## Your turn") for text in prose)
+    assert any(re.match(r"## Limits and sources\n(.|\n)*\b(19|20)\d\d\b", text) for text in prose), "sources"
+    assert any(checks_of(cell.text) for cell in cells if cell.kind == "solution"), "a solution with its own check"
+    assert 1 <= sum(len(re.findall(r"^ *(?:lesson\.)?figure\(", text, re.MULTILINE)) for text in code) <= 3
+    assert code_lines(cells) <= LONGER.get(lesson.name, MOST_LINES)
+
+
+def test_every_formula_is_built_in_exactly_one_lesson():
+    listed = [id for lesson in course.lessons() for id in lesson.ids]
+    assert sorted(listed) == sorted(EVERY_ID)
+    assert list(course.formula_lessons()) == EVERY_ID
+
+
+@pytest.mark.parametrize(("id", "lesson"), course.formula_lessons().items())
+def test_the_lesson_that_builds_a_formula_states_its_verdict(id, lesson):
+    source = lesson.path.read_text(encoding="utf-8")
+    calls = [call for cell in course.cells(source) if cell.kind != "markdown" for call in checks_of(cell.text)]
+    own = [call for call in calls if ast.unparse(call.args[0]) == repr(id)]
+    stated = [call for call in own if len(call.args) == 5 or any(k.arg == "verdict" for k in call.keywords)]
+    assert stated, f"{lesson.name} states no verdict on {id}"
+
+
 def test_choosing_by_name_and_by_formula(fakes):
     assert [x.name for x in course.choose([])] == list(FAKES)
     assert [x.name for x in course.choose(["failing.py", "a6"])] == ["good", "failing"]
-    with pytest.raises(DataError, match=r"no lesson nonesuch(.|\n)*Expected: one of good, failing"):
+    with pytest.raises(DataError, match=r"no lesson nonesuch(.|\n)*Expected: one of strong, weak, good, failing"):
         course.choose(["good", "nonesuch"])
 
 
@@ -184,7 +265,7 @@ def test_lessons_that_do_not_go_well(fakes, tmp_path, name, checks, words):
 def test_a_lesson_that_hangs_is_stopped(fakes, tmp_path, monkeypatch):
     monkeypatch.setattr("tinyslm.course.run.PATIENCE", 0.25)
     outcome = run_lesson(fakes["slow"], tmp_path)
-    assert not outcome.ok and "stopped after 2.0 s" in outcome.trouble and outcome.cells == []
+    assert not outcome.ok and "stopped after 2 s" in outcome.trouble and outcome.cells == []
 
 
 # -- the report -------------------------------------------------------------------------------------------------------
@@ -222,6 +303,34 @@ def test_the_report_is_one_page_that_loads_nothing(fakes, tmp_path):
     assert page.tags.count("section") == 2
 
 
+def outcome_of(lesson, tmp_path, verdict):
+    check = {"id": "A6", "statement": "s", "ok": True, "error": None, "verdict": verdict}
+    return Outcome(lesson, True, 1.0, [check], {}, [], tmp_path)
+
+
+def test_the_report_takes_the_verdict_from_the_lesson_that_builds_the_formula(fakes, tmp_path):
+    outcomes = [
+        outcome_of(fakes["good"], tmp_path, "right"),
+        outcome_of(fakes["failing"], tmp_path, "of another lesson"),
+    ]
+    for order in (outcomes, outcomes[::-1]):
+        write_report(order, tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert '<td>A6</td><td>right</td><td><a href="#good">good</a></td>' in text
+        assert "of another lesson" not in text
+
+
+def test_the_report_shows_the_power_and_says_when_it_is_stale(fakes, tmp_path, monkeypatch):
+    known = power.Power("good", course.fingerprint(fakes["good"]), 9, 8, 5, 0, ["line 3 <here>"], ["line 4"], ["f"], {})
+    monkeypatch.setattr("tinyslm.course.report.measured", lambda: {"good": known})
+    write_report([outcome_of(fakes["good"], tmp_path, "right")], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<td>6</td><td>5</td><td>83%</td><td>line 3 &lt;here&gt;</td>" in text and "earlier form" not in text
+    fakes["good"].path.write_text(GOOD + "# changed\n", encoding="utf-8")
+    write_report([outcome_of(fakes["good"], tmp_path, "right")], tmp_path / "page.html")
+    assert "measured on an earlier form of the lesson" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_formulas_become_pictures_and_what_the_renderer_lacks_stays_readable():
     assert formula("x^2").startswith('<img class="math" alt="x^2" src="data:image/svg+xml;base64,')
     assert formula(r"\unknowncommand{x}") == r"<code>\unknowncommand{x}</code>"
@@ -234,7 +343,11 @@ def test_formulas_become_pictures_and_what_the_renderer_lacks_stays_readable():
 
 def command(monkeypatch, capsys, *args):
     """Run `tinyslm lessons run` here; its exit code and what it printed."""
-    monkeypatch.setattr(sys, "argv", ["tinyslm", "lessons", "run", *map(str, args)])
+    return lessons_command(monkeypatch, capsys, "run", *args)
+
+
+def lessons_command(monkeypatch, capsys, *args):
+    monkeypatch.setattr(sys, "argv", ["tinyslm", "lessons", *map(str, args)])
     with pytest.raises(SystemExit) as left:
         cli.main()
     captured = capsys.readouterr()
@@ -258,3 +371,149 @@ def test_the_command_refuses_what_it_cannot_use(fakes, tmp_path, monkeypatch, ca
     (tmp_path / "file").write_text("", encoding="utf-8")
     code, _, err = command(monkeypatch, capsys, "good", "--out", tmp_path / "file")
     assert code == 2 and "--out: expected a folder" in err
+
+
+def test_the_command_measures_power(fakes, tmp_path, monkeypatch, capsys):
+    code, said, err = lessons_command(monkeypatch, capsys, "power", "weak")
+    assert code == 1 and "not noticed: line 4, double, factor 2" in said and "below 95%: weak" in err
+    code, said, _ = lessons_command(monkeypatch, capsys, "power", "strong", "--json")
+    (found,) = json.loads(said)
+    assert code == 0 and found["lesson"] == "strong" and found["share"] == 1 and not found["survived"]
+
+
+# -- the power of a lesson's checks -----------------------------------------------------------------------------------
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs copies of a running process")
+SOURCE = """import numpy as np
+# %%
+def mean(x, n):
+    total = 0.0
+    for i in range(n):
+        total += x[i]
+    return total / n
+
+def noise(rng):
+    return 2 * rng.normal()
+
+def wrong(x):  # wrong on purpose
+    return 2 * x
+
+class Line:
+    def at(self, x):
+        return self.a @ x.T - np.exp(x).sum(axis=0) if x > 0 else -x
+"""
+
+
+def test_the_fixed_list_of_mistakes():
+    found = [(m.function, m.line, m.operator, m.text) for m in mutants(SOURCE)]
+    assert {name for name, *_ in found} == {"mean", "Line.at"}
+    assert ("mean", 5, "off by one", "range(n) -> range(n + 1)") in found
+    assert ("mean", 6, "overwritten", "total += x[i] -> total = x[i]") in found
+    assert ("mean", 6, "off by one", "x[i] -> x[i - 1]") in found
+    assert ("mean", 7, "dropped factor", "total / n -> total") in found
+    assert ("mean", 7, "swapped operands", "total / n -> n / total") in found
+    assert {o for name, _, o, _ in found if name == "Line.at"} >= {
+        "sign", "factor 2", "factor 1/2", "zero", "dropped term", "swapped operands", "transpose", "wrong axis",
+        "other function", "comparison",
+    }  # fmt: skip
+    why = {b.name: b.why_not for b in built(SOURCE)}
+    assert why == {"mean": "", "noise": "draws random numbers", "wrong": "wrong on purpose", "Line.at": ""}
+
+
+def test_a_mutant_changes_one_place_and_leaves_the_others():
+    before = ast.unparse(ast.parse(SOURCE.split("# %%")[1]))
+    texts = [ast.unparse(m.tree) for m in mutants(SOURCE)]
+    assert len(set(texts)) > 0.9 * len(texts)
+    for text in texts:
+        pairs = list(zip(before.split("\n"), text.split("\n"), strict=True))
+        assert sum(a != b for a, b in pairs) == 1
+
+
+def test_same_compares_on_recorded_and_on_random_inputs():
+    recorder = Recorder()
+    record = recorder.wrap("f", lambda x, y: x + y)
+    record(np.array([1.0, 2.0]), np.array([2.0, 2.0]))
+    calls = recorder.calls["f"]
+    assert same(lambda x, y: x + y, lambda x, y: y + x, calls)
+    assert not same(lambda x, y: x + y, lambda x, y: x + 2.0, calls)  # the same where y is 2
+    assert not same(lambda x, y: x, lambda x, y: x, [])  # nothing was tried, so nothing is shown
+
+    def changing(x, y):
+        x += 1
+        return x - 1 + y
+
+    assert not same(lambda x, y: x + y, changing, calls)  # the result is right, the argument is not left alone
+
+
+@needs_fork
+def test_power_counts_what_is_caught_and_lists_the_rest(fakes):
+    strong, weak = (power.measure(fakes[name], None) for name in ("strong", "weak"))
+    assert strong.share == 1 and strong.survived == [] and strong.caught == strong.tried - len(strong.equivalent)
+    assert [text.split(": ")[1] for text in strong.equivalent] == ["x[0] + x[1] -> x[1] + x[0]"][
+        : len(strong.equivalent)
+    ]
+    assert strong.functions == ["double", "plus"] and strong.left_out == {"blurred": "draws random numbers"}
+    assert (
+        strong.stopped == 0 and weak.share < 0.5 and "line 4, double, factor 2: 2 * x -> 2 * (2 * x)" in weak.survived
+    )
+    few = power.measure(fakes["strong"], 3)
+    assert few.tried == 3 and few.mutants == strong.mutants and few == power.measure(fakes["strong"], 3)
+
+
+@needs_fork
+def test_a_mutant_that_hangs_is_stopped():
+    def hang():
+        while True:
+            pass
+
+    assert apart(hang, 1) == "stopped"
+
+
+@needs_fork
+def test_power_refuses_a_lesson_that_fails_by_itself(fakes):
+    with pytest.raises(TinyslmError, match=r"crashing does not run as it is(.|\n)*nothing_of_this_name"):
+        power.measure(fakes["crashing"])
+
+
+def test_power_without_fork_says_so(fakes, monkeypatch):
+    monkeypatch.delattr(os, "fork", raising=False)
+    with pytest.raises(TinyslmError, match="copies of a running process"):
+        power.measure(fakes["strong"])
+
+
+def test_power_is_kept_in_the_order_of_the_lessons(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyslm.course.power.lessons_folder", lambda: tmp_path)
+    one, two, gone = (power.Power(name, "0", 1, 1, 1, 0, [], [], [], {}) for name in ("one", "two", "gone"))
+    power.store([two, gone], ["two", "gone"])
+    power.store([one], ["one", "two"])
+    assert power.measured() == {"one": one, "two": two}
+    assert [e["lesson"] for e in json.loads((tmp_path / "power.json").read_text(encoding="utf-8"))] == ["one", "two"]
+
+
+def test_the_power_of_every_lesson_is_measured_and_high_enough():
+    known = power.measured()
+    assert set(known) == {lesson.name for lesson in course.lessons()}, "tinyslm lessons power NAME --store"
+    for lesson in course.lessons():
+        found = known[lesson.name]
+        assert found.source == course.fingerprint(lesson), f"measure again: tinyslm lessons power {lesson.name} --store"
+        assert found.share >= power.LEAST, (lesson.name, found.survived)
+        assert found.tried == min(found.mutants, power.SAMPLE) and found.tried > 0, lesson.name
+
+
+@needs_fork
+@pytest.mark.parametrize("name", ["basics_broadcasting", "loss_cross_entropy"])
+def test_mutants_of_quick_lessons_are_caught_again(name):
+    (lesson,) = course.choose([name])
+    found = power.measure(lesson, 8)
+    assert found.share == 1 and found.stopped == 0 and found.caught >= 7, found.survived
+
+
+# -- what lessons share -----------------------------------------------------------------------------------------------
+
+
+def test_minimise_makes_steps_and_tells_the_losses():
+    import tinyslm as ts
+
+    x = ts.tensor(np.array([3.0, -2.0]), requires_grad=True)
+    losses = minimise(ts.optim.SGD([x], lr=0.25), lambda: x**2, 3)
+    assert np.allclose(losses, [13, 13 / 4, 13 / 16]) and np.allclose(x.numpy(), [3 / 8, -2 / 8])

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .errors import TinyslmError
+from .messages import column, say
 
 OUT = "TINYSLM_LESSON_OUT"
 
@@ -32,11 +34,13 @@ def check(id: str, statement: str, holds: Any, error: float | None = None, verdi
     """
     good = bool(getattr(holds, "ok", holds))
     error = getattr(holds, "largest_error", error)
-    shown = "" if error is None else f"   (largest gradient error {error:.1e})"
-    print(f"  {'ok  ' if good else 'FAIL'} {id:<4}{statement}{f' [{verdict}]' if verdict else ''}{shown}")
+    shown = "" if error is None else say("lessons.error", error=error)
+    mark = column(say("lessons.mark.ok" if good else "lessons.mark.failed"), 5)
+    print(f"  {mark}{id:<4}{statement}{f' [{verdict}]' if verdict else ''}{shown}")
     _record("checks", {"id": id, "statement": statement, "ok": good, "error": error, "verdict": verdict})
     if not good:
-        raise CheckFailed(f"{id} {statement}: this does not hold\n{holds if hasattr(holds, 'ok') else ''}")
+        told = say("lessons.does_not_hold", id=id, statement=statement)
+        raise CheckFailed(f"{told}\n{holds if hasattr(holds, 'ok') else ''}")
 
 
 def figure(picture: Any, caption: str) -> Any:
@@ -48,7 +52,7 @@ def figure(picture: Any, caption: str) -> Any:
         picture.savefig(path, dpi=110)
         _record("figures", {"file": path.name, "caption": caption})
     else:
-        print(f"  figure: {caption}")
+        print(say("lessons.figure", caption=caption))
     return picture
 
 
@@ -57,3 +61,15 @@ def _record(kind: str, entry: dict[str, Any]) -> None:
     if folder:
         with (Path(folder) / f"{kind}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def minimise(optimizer: Any, loss_of: Callable[[], Any], steps: int) -> list[float]:
+    """Make `steps` steps of an optimizer on the loss that `loss_of()` computes; the losses, each before its step."""
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.sum().backward()
+        optimizer.step()
+        losses.append(float(loss.sum().item()))
+    return losses
