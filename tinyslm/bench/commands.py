@@ -1,0 +1,127 @@
+"""Rows whose work is a whole process: it is started, waited for, and timed from outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .measure import OURS, PACKAGES, Row, Settings, empty_row, fill_ratio
+from .process import ContenderError, environment
+from .workload import Workload
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@dataclass
+class Finished:
+    """What a process took, in seconds, and what it said."""
+
+    cpu: float
+    wall: float
+    out: str
+    err: str
+
+    def seconds(self, threads: int) -> float:
+        """The time that counts: of the CPU with one thread, else of the clock on the wall."""
+        return self.cpu if threads == 1 else self.wall
+
+
+def finish(words: list[str], threads: int, **env: str) -> Finished:
+    """Run Python with these words.
+
+    Raises:
+        ContenderError: the process failed; the last line that it wrote.
+    """
+    cpu, wall = _cpu_of_children(), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *words], env=environment(threads, **env), capture_output=True, encoding="utf-8",
+        errors="replace", check=False,
+    )  # fmt: skip
+    wall = time.perf_counter() - wall
+    if done.returncode:
+        raise ContenderError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    spent = _cpu_of_children()
+    return Finished(wall if cpu is None or spent is None else spent - cpu, wall, done.stdout, done.stderr)
+
+
+def _cpu_of_children() -> float | None:
+    """CPU seconds of all processes that were waited for; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+Run = Callable[[], Finished]
+
+
+@dataclass(frozen=True)
+class Commands(Workload):
+    """A workload of whole processes. `runs` gives one function per contender; `result` reads what is compared."""
+
+    tolerance: float = 1e-4  # the results may differ by so much
+
+    def runs(self, folder: Path, threads: int, settings: Settings) -> Mapping[str, Run]:
+        """How each contender is run once."""
+        raise NotImplementedError
+
+    def result(self, done: Finished) -> float:
+        """The number that a process ended with."""
+        return float(done.out.split()[-1])
+
+    def measured(self, settings: Settings) -> list[Row]:
+        """The rows, as `measure` gives them for other workloads."""
+        rows = []
+        for threads in settings.threads:
+            with tempfile.TemporaryDirectory() as folder:
+                runs = self.runs(Path(folder), threads, settings)
+                rows += [self._row(name, runs, threads, settings) for name in settings.against]
+        return rows
+
+    def _row(self, against: str, runs: Mapping[str, Run], threads: int, settings: Settings) -> Row:
+        row = empty_row(self, against, threads)
+        if against not in runs:
+            row.remark = "this row has no such contender"
+        elif importlib.util.find_spec(PACKAGES[against]) is None:
+            row.remark = "not installed"
+        else:
+            settings.tell(f"{self.name}, {threads} threads, against {against}")
+            try:
+                self._take(row, runs[OURS], runs[against], settings)
+            except ContenderError as error:
+                row.remark = f"failed: {error}"
+        return row
+
+    def _take(self, row: Row, ours: Run, theirs: Run, settings: Settings) -> None:
+        results = [self.result(ours()), self.result(theirs())]  # also fills disk caches and compiles kernels
+        row.losses = {"ours": [results[0]], "theirs": [results[1]]}
+        if not abs(results[0] - results[1]) <= self.tolerance:
+            row.void, row.remark = True, f"void: results {results[0]:.4f} and {results[1]:.4f}"
+            return
+        times: tuple[list[float], list[float]] = ([], [])
+        for i in range(settings.repeats):
+            for k in (0, 1) if i % 2 == 0 else (1, 0):
+                times[k].append((ours, theirs)[k]().seconds(row.threads))
+        fill_ratio(row, *times)
+
+
+def seconds_row(workload: Workload, against: str, threads: int, seconds: list[float], limit: float) -> Row:
+    """A row without a ratio: a time that must stay below a limit."""
+    row = empty_row(workload, against, threads)
+    row.ours, row.lowest, row.highest, row.limit = median(seconds), min(seconds), max(seconds), limit
+    return row
+
+
+def script(name: str, *words: Any) -> list[str]:
+    """Python's words for one of the scripts."""
+    return [str(SCRIPTS / name), *map(str, words)]

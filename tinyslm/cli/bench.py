@@ -1,0 +1,133 @@
+"""`tinyslm bench`: the library against others, on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from ..errors import OptionError
+from .console import open_console
+
+N = TypeVar("N", int, float)
+
+if TYPE_CHECKING:
+    from ..bench.workload import Workload
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Rows such as W1, W7 or W5-256; growth; trap. All rows if left out.")
+    ] = None,
+    against: Annotated[str, typer.Option(help="Whom to compare with: torch, jax, keras, gensim.")] = "torch",
+    threads: Annotated[str, typer.Option(help="Numbers of threads; 1 is measured as CPU time.")] = "1,2",
+    repeats: Annotated[int, typer.Option(help="Pairs of blocks in a run.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Length of a block.")] = 0.3,
+    runs: Annotated[int, typer.Option(help="Repeat everything so often; the worst median counts.")] = 1,
+    compile_limit: Annotated[float, typer.Option(help="Seconds for torch.compile; 0 does not try it.")] = 120.0,
+    data: Annotated[Path | None, typer.Option(help="Folder with the shared data sets.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture, .png or .svg, to this file.")] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the rows and leave.")] = False,
+) -> None:
+    """Measure training and inference against other libraries: same weights and data, results compared first."""
+    from ..bench.measure import Settings
+
+    chosen = list(names or ())
+    if show_list:
+        return _list(chosen)
+    console = open_console(stderr=True)
+    settings = Settings(
+        against=_words(against, ("torch", "jax", "keras", "gensim")),
+        threads=tuple(_number("threads", word) for word in threads.split(",")),
+        repeats=_at_least(1, "repeats", repeats),
+        seconds=_at_least(0, "seconds", seconds),
+        runs=_at_least(1, "runs", runs),
+        compile_limit=compile_limit,
+        folder=data,
+        tell=lambda text: console.print(text, style="dim", markup=False),
+    )
+    special = {"growth": _growth, "trap": _trap}
+    if len(chosen) == 1 and chosen[0] in special:
+        return special[chosen[0]](settings, json, plot)
+    _run(chosen, settings, json, plot)
+
+
+def _run(names: list[str], settings: Any, json: Path | None, plot: Path | None) -> None:
+    from ..bench.report import Report, headlines, table, write_json
+    from ..bench.run import run
+    from ..bench.workloads import choose
+
+    workloads, report, console = choose(names), Report([]), open_console()
+    for _ in run(workloads, settings, report):
+        if json is not None:  # after each row, so that an interrupted run leaves what it has
+            write_json(report.to_json(), json)
+    for line in headlines(report):
+        console.print(line, markup=False)
+    console.print(table(report.rows))
+    if plot is not None:
+        from ..bench.pictures import ratios_picture
+
+        ratios_picture(report.rows, plot)
+
+
+def _growth(settings: Any, json: Path | None, plot: Path | None) -> None:
+    from ..bench import growth, pictures, report
+
+    curves, peaks = [], {}
+    for curve in growth.grow(settings):
+        curves.append(curve)
+        typer.echo(report.curve_line(curve))
+    for name, sides in growth.peaks(settings):
+        peaks[name] = sides
+        typer.echo(report.peak_line(name, sides))
+    if json is not None:
+        plain = [asdict(curve) | {"exponent": curve.exponent} for curve in curves]
+        report.write_json({"machine": report.machine(), "curves": plain, "peaks": peaks}, json)
+    if plot is not None:
+        pictures.growth_picture(curves, plot)
+
+
+def _trap(settings: Any, json: Path | None, plot: Path | None) -> None:
+    from ..bench import report, trap
+
+    found = []
+    for one in trap.traps(settings):
+        found.append(one)
+        typer.echo(report.trap_line(one))
+    if json is not None:
+        report.write_json({"machine": report.machine(), "trap": [asdict(one) for one in found]}, json)
+
+
+def _list(names: list[str]) -> None:
+    from ..bench.workloads import choose
+
+    for workload in choose(names):
+        typer.echo(line_of(workload))
+
+
+def line_of(workload: Workload) -> str:
+    """A workload in one line: name, contenders, what it is."""
+    return f"{workload.name:<12} {', '.join(workload.contenders()):<24} {workload.title}"
+
+
+def _words(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    wrong = [word for word in words if word not in known]
+    if wrong or not words:
+        raise OptionError(f"--against: expected some of {', '.join(known)}; got {text!r}")
+    return words
+
+
+def _number(name: str, word: str) -> int:
+    if not word.strip().isdigit():
+        raise OptionError(f"--{name}: expected numbers such as 1,2; got {word!r}")
+    return _at_least(1, name, int(word))
+
+
+def _at_least(least: int, name: str, value: N) -> N:
+    if value < least:
+        raise OptionError(f"--{name}: expected at least {least}, got {value}")
+    return value
