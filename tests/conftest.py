@@ -9,6 +9,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tinyslm as ts
+
 settings.register_profile(
     "repeatable",
     derandomize=True,
@@ -28,3 +30,12 @@ def real_data():
     if not DATA.is_dir():
         pytest.skip(f"the real data sets are not here: {DATA} (set TINYSLM_TEST_DATA)")
     return DATA
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request):
+    """Each backend in turn, the kernels serving arrays of every size."""
+    if not ts.device.probe(request.param).works:
+        pytest.skip(f"{request.param} is not available")
+    with ts.use(request.param, small=0):
+        yield request.param

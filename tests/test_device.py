@@ -90,3 +90,45 @@ def test_without_numba_everything_still_runs():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.stdout.strip() == "numpy (100, 100)", out.stderr
+
+
+def broken_kernel(name, part):
+    """A kernel of which one part has a loop that numba refuses."""
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def refused(x):
+        return x.no_such_attribute
+
+    kernel = device.Kernel("numba", f"softmax:{name}")
+    kernel.load()
+    setattr(kernel, part, lambda *arrays, **attrs: refused(arrays[0]))
+    return kernel
+
+
+@pytest.mark.parametrize("part", ["forward", "backward"])
+def test_a_kernel_that_does_not_compile_is_replaced_and_said_once(part, monkeypatch):
+    softmax = Op.registry["softmax"]
+    monkeypatch.setattr(device, "_warned", set())
+    x = np.random.default_rng(0).normal(size=(100, 100))
+    g = np.random.default_rng(1).normal(size=(100, 100))
+    with ts.use("numpy"):
+        want = ts.tensor(x, requires_grad=True)
+        want.softmax().backward(g)
+    monkeypatch.setitem(softmax.kernels, "numba", broken_kernel("softmax", part))
+    with ts.use("numba"):
+        got = ts.tensor(x, requires_grad=True)
+        with pytest.warns(RuntimeWarning, match="does not compile here, NumPy serves instead"):
+            got.softmax().backward(g)
+        np.testing.assert_allclose(got.grad.numpy(), want.grad.numpy(), rtol=1e-9, atol=1e-14)
+        assert softmax.plan(got) == "numpy"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            got.softmax().backward(g)
+
+
+def test_what_a_kernel_itself_refuses_is_no_failure_of_the_compiler():
+    table = ts.tensor(np.zeros((100, 100)), requires_grad=True)
+    with ts.use("numba"), pytest.raises(ts.errors.ShapeError, match="0 .. 99"):
+        ts.embedding(ts.tensor(np.full(5000, 100)), table)
+    assert not Op.registry["embedding"].kernels["numba"].broken

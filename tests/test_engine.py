@@ -327,6 +327,35 @@ def test_what_a_graph_recorded_cannot_change_behind_its_back():
     assert w.grad.tolist() == [8, 10]
 
 
+@pytest.mark.parametrize("changes", ["the alias", "the tensor", "an alias of the alias"])
+def test_a_step_on_a_detached_alias_is_noticed(changes):
+    w = leaf([1.0, 2.0])
+    alias = w.detach()
+    other = alias.detach()
+    recorded = {"the alias": w, "the tensor": alias.requires_grad_(), "an alias of the alias": w}[changes]
+    stepping = {"the alias": alias, "the tensor": w, "an alias of the alias": other.requires_grad_()}[changes]
+    loss = (recorded * recorded).sum()
+    stepping.grad = ts.tensor([1.0, 1.0], dtype="float64")
+    ts.optim.SGD([stepping], lr=0.1).step()
+    assert recorded.tolist() == [0.9, 1.9]  # the array is shared
+    with pytest.raises(GraphError, match="changed after it was used"):
+        loss.backward()
+
+
+def test_an_array_of_its_own_is_no_alias_any_more():
+    w = leaf([1.0, 2.0])
+    alias = w.detach()
+    loss = (w * w).sum()
+    alias.copy_([5.0, 6.0])
+    alias.touch()
+    loss.backward()
+    assert w.tolist() == [1, 2] and w.grad.tolist() == [2, 4]
+    later = (w * w).sum()
+    w.detach().grad = None
+    later.backward()
+    assert w.grad.tolist() == [4, 8]
+
+
 def test_leaves_do_not_share_one_gradient():
     a, b = leaf([1.0]), leaf([1.0])
     (a + b).backward(np.array([8.0]))

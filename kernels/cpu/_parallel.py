@@ -7,6 +7,7 @@ up across pieces do so over fixed blocks (`blocks`), so the result has the same 
 
 import itertools
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ BLOCKS = 16  # partial sums of a reduction across rows
 
 _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
+_untold = False  # this process came out of a fork, and nobody has been told yet what that costs
 
 
 def get_num_threads() -> int:
@@ -27,10 +29,10 @@ def get_num_threads() -> int:
 
 def set_num_threads(n: int) -> None:
     """Use n threads from now on. The matrix products of NumPy keep their own setting (OPENBLAS_NUM_THREADS etc.)."""
-    global _threads
+    global _threads, _untold
     if n < 1:
         raise ValueError(f"Expected n >= 1 threads. Got {n}.")
-    _threads = int(n)
+    _threads, _untold = int(n), False
     _drop_pool()
 
 
@@ -41,6 +43,8 @@ def split(task: Callable[[int, int], object], size: int, work: int, grain: int =
     """
     pieces = min(get_num_threads(), work // WORK_PER_THREAD, -(-size // grain))
     if pieces <= 1:
+        if _untold and work // WORK_PER_THREAD > 1:
+            _tell()
         task(0, size)
         return
     cuts = [min(size, -(-size * i // (pieces * grain)) * grain) for i in range(pieces + 1)]
@@ -81,8 +85,19 @@ def _drop_pool() -> None:
 
 def _after_fork() -> None:
     # The threads did not come along into the child: waiting for them would never end.
-    global _threads, _pool
+    global _threads, _pool, _untold
+    _untold = get_num_threads() > 1
     _threads, _pool = 1, None
+
+
+def _tell() -> None:
+    global _untold
+    _untold = False
+    message = (
+        "This process was made by fork: its kernels run on one thread, since threads don't survive a fork. "
+        "For more, start processes by 'spawn' or 'forkserver', or call set_num_threads(n) here."
+    )
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,24 +1,33 @@
-"""Scaled dot-product attention.
+"""Scaled dot-product attention, a tile of queries times keys at a time.
 
-For N heads in all, T queries, S keys of size D and values of size D: operations 4 N T S D forward, 8 N T S D backward,
-in matrix products, and one exponential for each of the N T S weights. Bytes: the weights, N T S entries, are written
-forward and read backward; everything else is smaller. Idea: a few heads at a time, so that their scores are still in
-the fast cache when the softmax passes over them and when the next product reads them.
+For N heads in all, T queries, S keys of size D and values of size D: operations 4 N T S D forward, 10 N T S D backward
+in matrix products, half of that where only the past is seen, and one exponential for each weight in each direction.
+Bytes: nothing of size T S is stored. Forward works on ROWS queries at a time and keeps two numbers for each, its largest
+score and one over its sum of exponentials; backward finds the weights of a tile again from them while the tile is in
+the fast cache. So memory grows with T, not with T squared, and tiles above the diagonal are never computed.
+
+A head's rows are read where they lie, whatever the distance from one to the next: a query may be a part of a row of
+[Q | K | V] (`self_attention`). The products are those of `_gemm.py`.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._arrays import ready
-from ._jit import jit
+from ._gemm import DEPTH, WORK, block, to_panels
+from ._jit import inline, jit
 from ._math import exp, row_max
+from ._memory import empty
 from ._parallel import split
-from .softmax import EXP_WORK
+from ._tile import ROWS as BLOCK
+from ._tile import panel_width
 
-CHUNK = 1 << 17  # scores that are worked on at a time
+ROWS = 48  # queries of a tile forward, keys of a tile backward
+CHUNK = 128  # queries of a tile backward
+GROUP = 32  # numbers that vector instructions work on at a time, whatever the machine: a multiple of its own number
+EXP_WORK = 8  # one weight counts as this many simple operations, besides its products
 
 
 class Mask(NamedTuple):
@@ -29,6 +38,21 @@ class Mask(NamedTuple):
     step: int  # 0 when all queries share one row
 
 
+class Saved(NamedTuple):
+    """For each query the largest score and 1 / sum of e^(score - largest); 0 and 0 where it sees nothing."""
+
+    tops: np.ndarray  # (N, T)
+    inverses: np.ndarray
+
+
+class Rows(NamedTuple):
+    """Where the rows of all heads lie: row t of head n begins at `starts[n] + t * step` of `memory`."""
+
+    memory: np.ndarray  # one long row of numbers
+    starts: np.ndarray  # (N,)
+    step: int
+
+
 def attention_forward(
     q: np.ndarray,
     k: np.ndarray,
@@ -36,22 +60,15 @@ def attention_forward(
     mask: np.ndarray | None = None,
     causal: bool = False,
     scale: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Saved]:
     """softmax(scale q k^T + mask) v for q (..., T, D), k (..., S, D), v (..., S, Dv); to (..., T, Dv).
 
     `mask` broadcasts to (..., T, S): bool, True where a query may look, or numbers to add. With `causal`, query t sees
-    the keys s <= t + S - T. A query that sees nothing gives 0. `scale` is 1 / sqrt(D) unless given. Saves the weights.
+    the keys s <= t + S - T. A query that sees nothing gives 0. `scale` is 1 / sqrt(D) unless given.
     Vaswani and others, "Attention is all you need", 2017.
     """
-    qs, ks, vs = _heads(q), _heads(k), _heads(v)
-    weights = np.empty((len(qs), q.shape[-2], k.shape[-2]), q.dtype)
-    out = np.empty((*weights.shape[:2], v.shape[-1]), q.dtype)
-    added, factor = _mask(mask, q, weights.shape), q.dtype.type(_scale(scale, q))
-    for a, b in _chunks(weights.shape):
-        np.matmul(qs[a:b], ks[a:b].swapaxes(1, 2), out=weights[a:b])
-        _run(_masked_softmax, weights[a:b], *added._replace(which=added.which[a:b]), causal, factor)
-        np.matmul(weights[a:b], vs[a:b], out=out[a:b])
-    return out.reshape(*q.shape[:-1], v.shape[-1]), weights
+    out = empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    return out, _forward(q, k, v, out, mask, causal, scale)
 
 
 def attention_backward(
@@ -65,42 +82,80 @@ def attention_backward(
     scale: float | None = None,
 ) -> tuple:
     """With P the weights, dP = g v^T and dA = P (dP - rowsum(P dP)): dq = scale dA k, dk = scale dA^T q, dv = P^T g."""
-    q, k, v, gs = (_heads(a) for a in (*arrays[:3], g))
-    dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-    weights, factor = saved, q.dtype.type(_scale(scale, q))
-    keep_all = len(arrays) > 3 and needs[3]
-    scores = np.empty(weights.shape if keep_all else weights[: _chunk_heads(weights.shape)].shape, q.dtype)
-    for a, b in _chunks(weights.shape):
-        da = scores[a:b] if keep_all else scores[: b - a]
-        np.matmul(weights[a:b].swapaxes(1, 2), gs[a:b], out=dv[a:b])
-        np.matmul(gs[a:b], v[a:b].swapaxes(1, 2), out=da)
-        _run(_weights_backward, da, weights[a:b])
-        np.matmul(da, k[a:b], out=dq[a:b])
-        np.matmul(da.swapaxes(1, 2), q[a:b], out=dk[a:b])
-    dq *= factor
-    dk *= factor
-    found: list[Any] = [d.reshape(a.shape) for d, a in zip((dq, dk, dv), arrays, strict=False)]
-    if len(arrays) > 3:
-        found.append(_unstretch(scores.reshape(*arrays[0].shape[:-1], k.shape[1]), arrays[3]) if keep_all else None)
+    if not any(needs):
+        return (None,) * len(needs)
+    found = tuple(empty(a.shape, a.dtype) for a in arrays)
+    _backward(g, out, saved, arrays, found, mask, causal, scale)
     return tuple(d if need else None for d, need in zip(found, needs, strict=True))
 
 
-def _scale(scale: float | None, q: np.ndarray) -> float:
-    return 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+def self_attention_forward(
+    qkv: np.ndarray, heads: int = 1, mask: Any = None, causal: bool = False
+) -> tuple[np.ndarray, Saved]:
+    """Attention of each head on its parts of qkv (B, T, 3 D): queries, keys and values side by side; to (B, T, D)."""
+    out = empty((*qkv.shape[:2], qkv.shape[2] // 3), qkv.dtype)
+    saved = _forward(*_parts(qkv, 3, heads), *_parts(out, 1, heads), mask, causal, None)
+    return out, saved
 
 
-def _heads(a: np.ndarray) -> np.ndarray:
-    """(..., T, D) as (N, T, D)."""
-    return ready(a).reshape(math.prod(a.shape[:-2]), *a.shape[-2:])
+def self_attention_backward(
+    g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, heads: int = 1, mask: Any = None, causal: bool = False
+) -> tuple:
+    """The gradients of queries, keys and values, side by side as they came."""
+    if not needs[0]:
+        return (None,)
+    found, (g,), (out,) = empty(arrays[0].shape, g.dtype), _parts(g, 1, heads), _parts(out, 1, heads)
+    _backward(g, out, saved, _parts(arrays[0], 3, heads), _parts(found, 3, heads), mask, causal, None)
+    return (found,)
 
 
-def _chunk_heads(shape: tuple) -> int:
-    return max(1, CHUNK // max(1, shape[1] * shape[2]))
+def _parts(a: np.ndarray, count: int, heads: int) -> tuple[np.ndarray, ...]:
+    """Views (B, N, T, D / N) of the `count` parts of (B, T, count D)."""
+    b, t, d = a.shape
+    apart = a.reshape(b, t, count, heads, d // (count * heads)).transpose(2, 0, 3, 1, 4)
+    return tuple(apart)
 
 
-def _chunks(shape: tuple) -> list[tuple[int, int]]:
-    heads = _chunk_heads(shape)
-    return [(a, min(shape[0], a + heads)) for a in range(0, shape[0], heads)]
+def _forward(q: Any, k: Any, v: Any, out: Any, mask: Any, causal: bool, scale: float | None) -> Saved:
+    heads, sizes = math.prod(q.shape[:-2]), (q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
+    saved = Saved(np.empty((heads, sizes[0]), q.dtype), np.empty((heads, sizes[0]), q.dtype))
+    rows = (*_rows(q), *_rows(k), *_rows(v), *_rows(out))
+    added = _mask(mask, q, (heads, *sizes[:2]))
+    rest = (*saved, mask is not None, *added, causal, _scale(scale, q), *sizes, panel_width(q.itemsize))
+    split(lambda start, stop: _attend(*rows, *rest, start, stop), heads, _work(heads, sizes, causal))
+    return saved
+
+
+def _backward(
+    g: Any, out: Any, saved: Saved, inputs: tuple, found: tuple, mask: Any, causal: bool, scale: float | None
+) -> None:
+    q, k, v = inputs
+    heads, sizes = len(saved.tops), (q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
+    rows = [part for a in (*inputs, g, out, *found) for part in _rows(a)]
+    added = _mask(mask, q, (heads, *sizes[:2]))
+    rest = (*saved, mask is not None, *added, causal, _scale(scale, q), *sizes, panel_width(q.itemsize))
+    split(lambda start, stop: _attend_back(*rows, *rest, start, stop), heads, 2 * _work(heads, sizes, causal))
+
+
+def _work(heads: int, sizes: tuple, causal: bool) -> int:
+    queries, keys, features, values = sizes
+    return heads * queries * keys * (EXP_WORK + (features + values) // WORK) // (2 if causal else 1)
+
+
+def _scale(scale: float | None, q: np.ndarray) -> Any:
+    return q.dtype.type(1.0 / math.sqrt(max(1, q.shape[-1])) if scale is None else scale)
+
+
+def _rows(a: np.ndarray) -> Rows:
+    """The rows of (..., T, D), uncopied unless the numbers of a row lie apart."""
+    if a.size == 0 or a.strides[-1] != a.itemsize or min(a.strides) < 0 or not a.flags.behaved:
+        a = ready(a)
+    steps = [s // a.itemsize for s in a.strides]
+    starts = np.zeros(1, np.int64)
+    for n, step in zip(a.shape[:-2], steps[:-2], strict=True):
+        starts = (starts[:, None] + np.arange(n) * step).reshape(-1)
+    size = 1 + sum((n - 1) * s for n, s in zip(a.shape, steps, strict=True)) if a.size else 0
+    return Rows(np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,)), starts, steps[-2])
 
 
 def _mask(mask: Any, q: np.ndarray, shape: tuple) -> Mask:
@@ -116,50 +171,201 @@ def _mask(mask: Any, q: np.ndarray, shape: tuple) -> Mask:
     return Mask(values.reshape(math.prod(lead), *values.shape[-2:]), ready(which), int(values.shape[-2] > 1))
 
 
-def _unstretch(gradient: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Sum over the axes along which the mask was broadcast."""
-    gradient = gradient.sum(axis=tuple(range(gradient.ndim - mask.ndim)))
-    stretched = [i for i, n in enumerate(mask.shape) if n == 1 and gradient.shape[i] != 1]
-    return gradient.sum(axis=tuple(stretched), keepdims=True)
+# Panels of a head, and products with them. Where T is no multiple of the panels' width there are zeros at the end.
 
 
-def _run(kernel: Callable, scores: np.ndarray, *rest: Any) -> None:
-    """Run the kernel over the rows (head, query) of scores (n, T, S)."""
-    rows = scores.shape[0] * scores.shape[1]
-    split(lambda start, stop: kernel(scores, *rest, start, stop), rows, EXP_WORK * scores.size)
+@inline
+def _panels_of_rows(a, start, step, rows, panels):
+    """B = A^T: panels (strips, D, PANEL) with a row of a in each column."""
+    width = panels.shape[2]
+    for p in range(panels.shape[0]):
+        for j in range(width):
+            r = p * width + j
+            for d in range(panels.shape[1]):
+                panels[p, d, j] = a[start + r * step + d] if r < rows else 0
+
+
+@inline
+def _panels_of_columns(a, start, step, columns, panels):
+    """B = A: panels (strips, T, PANEL)."""
+    width = panels.shape[2]
+    for p in range(panels.shape[0]):
+        count = min(width, columns - p * width)
+        for r in range(panels.shape[1]):
+            for j in range(count):
+                panels[p, r, j] = a[start + r * step + p * width + j]
+            panels[p, r, count:] = 0
+
+
+@inline
+def _product(rows, a, a_start, a_row, depth, panels, first, last, panel_row, c, c_start, c_row, add):
+    """C (+)= A B for `rows` rows of a, and the panels first .. last from their row panel_row on."""
+    width, count = panels.shape[2], (rows + BLOCK - 1) // BLOCK
+    for d in range(0, max(1, depth), DEPTH):
+        n = min(DEPTH, depth - d)
+        for p in range(first, last):
+            b_start = (p * panels.shape[1] + panel_row + d) * width
+            for i in range(count):
+                top, end = rows * i // count, rows * (i + 1) // count
+                at, to = a_start + top * a_row + d, c_start + top * c_row + (p - first) * width
+                block(end - top, a, at, a_row, panels, b_start, n, c, to, c_row, add or d > 0)
+
+
+@inline
+def _strips(n, width):
+    return (n + width - 1) // width
+
+
+# Forward.
 
 
 @jit
-def _masked_softmax(scores, mask, which, step, causal, scale, start, stop):
-    queries, keys = scores.shape[1], scores.shape[2]
-    zero = scores.dtype.type(0)
-    for r in range(start, stop):
-        n, t = r // queries, r % queries
-        seen = min(keys, max(0, t + 1 + keys - queries)) if causal else keys
-        row, added = scores[n, t], mask[which[n], t * step]
-        for s in range(seen):
-            row[s] = row[s] * scale + added[s]
-        top = row_max(row[:seen])
-        if top == -np.inf:
-            seen = 0  # nothing to look at: all weights are 0, and so are the gradients
-        total = zero
-        for s in range(seen):
-            e = exp(row[s] - top)
-            row[s] = e
-            total += e
-        inverse = scores.dtype.type(1) / total
-        for s in range(seen):
-            row[s] *= inverse
-        row[seen:] = 0
+def _attend(
+    q, q_starts, q_row, k, k_starts, k_row, v, v_starts, v_row, out, out_starts, out_row,
+    tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
+):  # fmt: skip
+    keys_t = np.empty((_strips(keys, width), features, width), q.dtype)
+    value_panels = np.empty((_strips(values, width), keys, width), q.dtype)
+    # A few more columns: rows at a distance of 4096 bytes would share a place in the first cache.
+    scores = np.empty((ROWS, keys_t.shape[0] * width + GROUP), q.dtype)
+    row = scores.shape[1]
+    sums = np.empty((ROWS, value_panels.shape[0] * width), q.dtype)
+    for n in range(start, stop):
+        _panels_of_rows(k, k_starts[n], k_row, keys, keys_t)
+        _panels_of_columns(v, v_starts[n], v_row, values, value_panels)
+        for t in range(0, queries, ROWS):
+            count = min(ROWS, queries - t)
+            seen = min(keys, max(0, t + count + keys - queries)) if causal else keys
+            at, panels = q_starts[n] + t * q_row, _strips(seen, width)
+            _product(count, q, at, q_row, features, keys_t, 0, panels, 0, scores, 0, row, False)
+            for r in range(count):
+                sees = min(keys, max(0, t + r + 1 + keys - queries)) if causal else keys
+                added = mask[which[n], (t + r) * mask_step]
+                tops[n, t + r], inverses[n, t + r] = _exponentials(scores[r], sees, seen, scale, masked, added)
+            _product(count, scores, 0, row, seen, value_panels, 0, len(value_panels), 0, sums, 0, sums.shape[1], False)
+            for r in range(count):
+                to, inverse = out_starts[n] + (t + r) * out_row, inverses[n, t + r]
+                for j in range(values):
+                    out[to + j] = sums[r, j] * inverse
 
 
 @jit
-def _weights_backward(d, weights, start, stop):
-    queries = d.shape[1]
-    for r in range(start, stop):
-        row, p = d[r // queries, r % queries], weights[r // queries, r % queries]
-        dot = d.dtype.type(0)
-        for s in range(row.size):
-            dot += p[s] * row[s]
-        for s in range(row.size):
-            row[s] = p[s] * (row[s] - dot)
+def _exponentials(row, sees, end, scale, masked, added):
+    """Scores to e^(score - largest), 0 from `sees` to `end`; returns the largest, and 1 / the sum (0, 0 for all -inf).
+
+    Whole groups are worked on, since what is left over would not go through vector instructions.
+    """
+    zero, total, groups = row.dtype.type(0), row.dtype.type(0), (sees + GROUP - 1) // GROUP
+    for s in range(groups * GROUP):
+        row[s] *= scale
+    if masked:
+        for s in range(sees):
+            row[s] += added[s]
+    for s in range(sees, groups * GROUP):
+        row[s] = -np.inf
+    for s in range(groups * GROUP, end):
+        row[s] = 0
+    top = row_max(row[: groups * GROUP])
+    if top == -np.inf:
+        row[:end] = 0
+        return zero, zero
+    for s in range(groups * GROUP):
+        e = exp(row[s] - top)
+        row[s] = e
+        total += e
+    return top, row.dtype.type(1) / total
+
+
+# Backward. The tiles lie on their side, a row for each key: then the gradients of keys and values need no turning.
+
+
+@jit
+def _attend_back(
+    q, q_starts, q_row, k, k_starts, k_row, v, v_starts, v_row, g, g_starts, g_row, out, out_starts, out_row,
+    dq, dq_starts, dq_row, dk, dk_starts, dk_row, dv, dv_starts, dv_row,
+    tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
+):  # fmt: skip
+    strips, wide, across = _strips(queries, width), _strips(features, width), _strips(values, width)
+    queries_t, g_t = np.empty((strips, features, width), q.dtype), np.empty((strips, values, width), q.dtype)
+    query_panels, g_panels = np.empty((wide, queries, width), q.dtype), np.empty((across, queries, width), q.dtype)
+    keys_t = np.empty((features, keys), q.dtype)
+    dq_t = np.empty((features, strips * width), q.dtype)
+    dots, top, inverse = np.zeros((3, strips * width + GROUP), q.dtype)
+    weights, slopes = np.empty((ROWS, CHUNK + GROUP), q.dtype), np.empty((ROWS, CHUNK + GROUP), q.dtype)
+    slope_panels = np.empty((_strips(CHUNK, width), ROWS, width), q.dtype)
+    row = weights.shape[1]
+    dkeys, dvalues = np.empty((ROWS, wide * width), q.dtype), np.empty((ROWS, across * width), q.dtype)
+    for n in range(start, stop):
+        _panels_of_rows(q, q_starts[n], q_row, queries, queries_t)
+        _panels_of_rows(g, g_starts[n], g_row, queries, g_t)
+        _panels_of_columns(q, q_starts[n], q_row, features, query_panels)
+        _panels_of_columns(g, g_starts[n], g_row, values, g_panels)
+        _turn(k, k_starts[n], k_row, keys_t)
+        _row_dots(g, g_starts[n], g_row, out, out_starts[n], out_row, queries, values, dots)
+        top[:queries], inverse[:queries] = tops[n], inverses[n]
+        dq_t[:] = 0
+        for s in range(0, keys, ROWS):
+            count, shift = min(ROWS, keys - s), keys - queries
+            dkeys[:], dvalues[:] = 0, 0
+            first = max(0, s - shift) // width * width if causal else 0
+            for t in range(first, queries, CHUNK):
+                size, p = min(CHUNK, queries - t), t // width
+                last = p + _strips(size, width)
+                at = k_starts[n] + s * k_row
+                _product(count, k, at, k_row, features, queries_t, p, last, 0, weights, 0, row, False)
+                at = v_starts[n] + s * v_row
+                _product(count, v, at, v_row, values, g_t, p, last, 0, slopes, 0, row, False)
+                for r in range(count):
+                    hidden = min(size, max(0, s + r - shift - t)) if causal else 0  # queries that don't see this key
+                    if masked:
+                        _add_column(weights[r, :size], mask[which[n]], t, mask_step, s + r, scale)
+                    low, high = hidden // GROUP * GROUP, _strips(size, GROUP) * GROUP
+                    weights[r, :low], slopes[r, :low] = 0, 0
+                    weights[r, low:hidden] = -np.inf
+                    x, d, of = weights[r, low:high], slopes[r, low:high], slice(t + low, t + high)
+                    _weight_row(x, d, top[of], inverse[of], dots[of], scale)
+                to_panels(slopes, count, slope_panels, 0)
+                _product(count, weights, 0, row, size, g_panels, 0, across, t, dvalues, 0, dvalues.shape[1], True)
+                _product(count, slopes, 0, row, size, query_panels, 0, wide, t, dkeys, 0, dkeys.shape[1], True)
+                _product(features, keys_t, s, keys, count, slope_panels, 0, last - p, 0, dq_t, t, dq_t.shape[1], True)
+            _store(dkeys, count, features, dk, dk_starts[n] + s * dk_row, dk_row)
+            _store(dvalues, count, values, dv, dv_starts[n] + s * dv_row, dv_row)
+        _store(dq_t.T, queries, features, dq, dq_starts[n], dq_row)
+
+
+@inline
+def _store(source, rows, size, a, start, step):
+    for r in range(rows):
+        for j in range(size):
+            a[start + r * step + j] = source[r, j]
+
+
+@inline
+def _turn(a, start, step, turned):
+    for r in range(turned.shape[1]):
+        for d in range(turned.shape[0]):
+            turned[d, r] = a[start + r * step + d]
+
+
+@jit
+def _row_dots(a, a_start, a_step, b, b_start, b_step, rows, size, dots):
+    for r in range(rows):
+        total = a.dtype.type(0)
+        for j in range(size):
+            total += a[a_start + r * a_step + j] * b[b_start + r * b_step + j]
+        dots[r] = total
+
+
+@jit
+def _add_column(weights, mask, t, mask_step, s, scale):
+    for j in range(weights.size):
+        weights[j] += mask[(t + j) * mask_step, s] / scale
+
+
+@jit
+def _weight_row(weights, slopes, tops, inverses, dots, scale):
+    """Scores of a key to weights; the weights' gradients to the scores', times scale."""
+    for j in range(weights.size):
+        w = exp(weights[j] * scale - tops[j]) * inverses[j]
+        weights[j] = w
+        slopes[j] = w * (slopes[j] - dots[j]) * scale

@@ -11,6 +11,7 @@ import numpy as np
 
 from ._arrays import as_rows, check_indices, ready
 from ._jit import jit
+from ._memory import empty
 from ._parallel import split
 
 
@@ -18,7 +19,7 @@ def embedding_forward(ids: np.ndarray, weight: np.ndarray, padding_idx: int | No
     """Rows of weight (V, D) at ids (...): (..., D). IndexError for an id outside 0 .. V - 1."""
     check_indices("ids", ids, len(weight))
     flat, w = _flat_ids(ids), ready(weight)
-    out = np.empty((flat.size, w.shape[1]), w.dtype)
+    out = empty((flat.size, w.shape[1]), w.dtype)
     split(lambda start, stop: _gather(flat, w, out, start, stop), flat.size, out.size)
     return out.reshape(*ids.shape, w.shape[1]), None
 
@@ -30,9 +31,9 @@ def embedding_backward(
     if not needs[1]:
         return None, None
     flat, gs = _flat_ids(arrays[0]), as_rows(g)
-    dweight = np.zeros_like(arrays[1], order="C")
+    dweight = empty(arrays[1].shape, arrays[1].dtype)
     padding = -1 if padding_idx is None else padding_idx
-    split(lambda start, stop: _scatter_add(flat, gs, padding, dweight, start, stop), len(dweight), gs.size)
+    split(lambda start, stop: _scatter_add(flat, gs, padding, dweight, start, stop), len(dweight), dweight.size)
     return None, dweight
 
 
@@ -50,6 +51,7 @@ def _gather(ids, weight, out, start, stop):
 
 @jit
 def _scatter_add(ids, g, padding, dweight, start, stop):
+    dweight[start:stop] = 0
     for r in range(ids.size):
         v = ids[r]
         if start <= v < stop and v != padding:

@@ -4,6 +4,7 @@ Bytes for n entries: read 4 n, write 3 n. Operations: about 12 for each entry, w
 formula written with arrays moves each of p, g, m and v through memory several times; one loop moves them once.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -35,12 +36,30 @@ def adam(
     with mhat = m / (1 - b1^step).
     Kingma and Ba, "Adam", 2015; Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
     """
-    flat = [_in_place("p", p), _in_place("m", m), _in_place("v", v), ready(g).reshape(-1)]
+    flat = (_in_place("p", p), _in_place("m", m), _in_place("v", v), ready(g).reshape(-1))
+    constants = _constants(p.dtype, lr, beta1, beta2, eps, weight_decay, step, decoupled, grad_scale)
+    if p.size <= GRAIN:  # most arrays of a model are small: for them the way to the loop costs more than the loop
+        _adam(*flat, constants)
+        return
+    split(lambda start, stop: _adam(*(a[start:stop] for a in flat), constants), p.size, 2 * p.size, GRAIN)
+
+
+@functools.lru_cache(maxsize=16)  # the same for all arrays of a step
+def _constants(
+    dtype: np.dtype,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+    decoupled: bool,
+    grad_scale: float,
+) -> tuple:
     coupled, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     root = 1.0 / math.sqrt(1.0 - beta2**step)
     numbers = (grad_scale, coupled, shrink, 1.0 - beta1, beta2, 1.0 - beta2, root, eps, lr / (1.0 - beta1**step))
-    constants = tuple(p.dtype.type(number) for number in numbers)
-    split(lambda start, stop: _adam(*(a[start:stop] for a in flat), constants), p.size, 2 * p.size, GRAIN)
+    return tuple(dtype.type(number) for number in numbers)
 
 
 def _in_place(name: str, a: np.ndarray) -> np.ndarray:

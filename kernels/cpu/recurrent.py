@@ -1,64 +1,68 @@
-"""tanh RNN, LSTM and GRU over a whole sequence: one op, one kernel for each step's cell.
+"""tanh RNN, LSTM and GRU over a whole sequence, each direction one kernel call for all steps.
 
-Operations for T steps of B sequences, D inputs, H hidden units and G gates: 2 T B G H (D + H) forward and twice that
-backward, nearly all of it matrix products; the cells add about 20 for each gate entry. Bytes: the gates of all steps,
-T B G H entries, are written forward and read backward. Idea: what does not depend on the previous step is one large
-product before the loop (x W_ih^T) or after it (the gradients of x and of the weights); a step keeps only the product
-with the state and one pass over the gates. Buffers are time-major, so a step's data lie together, and `reverse` only
-flips the time axis on the way in and out.
+Operations for S pairs (step, sequence) that count, D inputs, H hidden units and G gates: 2 S G H (D + H) forward and
+twice that backward, nearly all of it matrix products; the cells add about 20 for each gate entry. Bytes: the gates of
+all steps, S G H entries, are written forward, read backward, and written once more as gradients.
 
-Letters: B batch, T time, D features, H hidden. Where a mask is False, the state is carried over and the output is 0.
+`recurrent_plain.py` is the same without what makes this one fast:
+1. One product serves input, state and bias: the row [h | 1 | x] times the weights [W_hh | b | W_ih]^T.
+2. The weights are packed once into the panels of `_gemm.py`, and the microkernel reads them at every step.
+3. The cell works on the gates while they are still in the cache, in the same compiled loop over time.
+4. A thread owns some of the sequences and runs through all steps, so the threads never wait for each other.
+5. Where a mask is False nothing is computed: only the pairs that count have a row in the buffers.
+6. The gradient of the weights is one product over all rows, after the loop.
+
+Letters: B batch, T time, D features, H hidden, P = H rounded up to whole panels. Where a mask is False, the state is
+carried over and the output is 0.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._arrays import ready
-from ._blas import one_thread
-from ._jit import jit
+from ._gemm import WORK, gram, multiply, padded, panels_of_columns, panels_of_rows, to_panels
+from ._jit import inline, jit
 from ._math import sigmoid, tanh
+from ._memory import empty
+from ._parallel import split
 
 A = np.ndarray
 
 
 class Saved(NamedTuple):
-    """What backward needs, all time-major."""
+    """What backward needs. Row i belongs to the i-th pair (step, sequence) that counts, in the order of computing."""
 
-    x: np.ndarray  # (T, B, D)
-    mask: np.ndarray  # (T, B)
-    h: np.ndarray  # (T + 1, B, H); h[0] is the state before the first step
-    gates: np.ndarray  # (T, B, G H), after their activation
-    extra: np.ndarray  # LSTM: the cells c, (T + 1, B, H). GRU: h W_hn + b_hn, (T, B, H)
+    first: np.ndarray  # (T B + 1,): how many pairs that count come before each pair
+    rows: np.ndarray  # (S, H + 1 + D): [h before the step | 1 | x]
+    gates: np.ndarray  # (S, blocks P), after their activation
+    cells: np.ndarray  # (S, H): LSTM's c before the step
 
 
-@one_thread
+class Cell(NamedTuple):
+    """How the gates' blocks of a cell are made of the rows of its weights."""
+
+    states: int  # 2 where there is a c beside h
+    blocks: int
+    of_x: tuple[int, ...]  # the block that each H rows of W_ih and b belong to
+    of_h: tuple[int, ...]  # the same for W_hh
+    forward: Any
+    backward: Any
+
+
 def rnn_forward(x: A, h0: A, w_ih: A, w_hh: A, b: A, mask: Any = None, reverse: bool = False) -> tuple[tuple, Saved]:
     """h_t = tanh(x_t W_ih^T + h_(t-1) W_hh^T + b). x (B, T, D) to y (B, T, H) and h_n (B, H)."""
-    s, bias = _start(x, h0, w_ih, mask, reverse), ready(b)
-    w, product = _turned(w_hh), np.empty_like(h0, order="C")
-    for t in range(len(s.x)):
-        np.matmul(s.h[t], w, out=product)
-        _rnn_cell(s.gates[t], product, bias, s.mask[t], s.h[t], s.h[t + 1])
-    return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy()), s
+    y, (h,), saved = _forward(RNN, x, (h0,), w_ih, w_hh, b, None, mask, reverse)
+    return (y, h), saved
 
 
-@one_thread
 def rnn_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:
     """With a = dh (1 - h^2): dx = a W_ih, dh_(t-1) = a W_hh, dW_ih = a^T x, dW_hh = a^T h_(t-1), db = sum a."""
-    gy, (dh,) = _incoming(g, saved, reverse)
-    w, through, da = ready(arrays[3]), np.zeros_like(dh), np.empty_like(saved.gates)
-    for t in range(len(da) - 1, -1, -1):
-        _rnn_cell_backward(gy[t], through, dh, saved.gates[t], saved.mask[t], da[t])
-        np.matmul(da[t], w, out=through)
-    dw_hh = _weight_gradient(da, saved.h[:-1])
-    return _wanted(needs, (_dx(da, arrays[2], reverse), dh + through, _weight_gradient(da, saved.x), dw_hh, _total(da)))
+    return _backward(RNN, g, saved, arrays[:5], needs, reverse)
 
 
-@one_thread
 def lstm_forward(
     x: A, h0: A, c0: A, w_ih: A, w_hh: A, b: A, mask: Any = None, reverse: bool = False
 ) -> tuple[tuple, Saved]:
@@ -66,32 +70,17 @@ def lstm_forward(
 
     s is the logistic function. x (B, T, D) to y (B, T, H), h_n and c_n (B, H). Hochreiter and Schmidhuber, 1997.
     """
-    s, bias = _start(x, h0, w_ih, mask, reverse), ready(b)
-    w, product = _turned(w_hh), np.empty((len(h0), 4 * h0.shape[1]), x.dtype)
-    c = s.extra
-    c[0] = c0
-    for t in range(len(s.x)):
-        np.matmul(s.h[t], w, out=product)
-        _lstm_cell(s.gates[t], product, bias, s.mask[t], c[t], s.h[t], c[t + 1], s.h[t + 1])
-    return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy(), c[-1].copy()), s
+    y, (h, c), saved = _forward(LSTM, x, (h0, c0), w_ih, w_hh, b, None, mask, reverse)
+    return (y, h, c), saved
 
 
-@one_thread
 def lstm_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:
-    """Backward through time; da holds the gradients before the activation of the gates, as a in `rnn_backward`."""
-    gy, (dh, dc) = _incoming(g, saved, reverse)
-    w, through, da, c = ready(arrays[4]), np.zeros_like(dh), np.empty_like(saved.gates), saved.extra
-    for t in range(len(da) - 1, -1, -1):
-        _lstm_cell_backward(gy[t], through, dh, dc, saved.gates[t], c[t], c[t + 1], saved.mask[t], da[t])
-        np.matmul(da[t], w, out=through)
-    dw_hh = _weight_gradient(da, saved.h[:-1])
-    dw_ih = _weight_gradient(da, saved.x)
-    return _wanted(needs, (_dx(da, arrays[3], reverse), dh + through, dc, dw_ih, dw_hh, _total(da)))
+    """Backward through time; a stands for the gradients before the activation of the gates, as in `rnn_backward`."""
+    return _backward(LSTM, g, saved, arrays[:6], needs, reverse)
 
 
-@one_thread
 def gru_forward(
     x: A, h0: A, w_ih: A, w_hh: A, b: A, b_hn: A, mask: Any = None, reverse: bool = False
 ) -> tuple[tuple, Saved]:
@@ -100,85 +89,104 @@ def gru_forward(
     The rows of the weights are in the order r, z, n. x (B, T, D) to y (B, T, H), h_n (B, H). The form of cuDNN, after
     Cho and others, 2014.
     """
-    s, bias, inner = _start(x, h0, w_ih, mask, reverse), ready(b), ready(b_hn)
-    w, product = _turned(w_hh), np.empty((len(h0), 3 * h0.shape[1]), x.dtype)
-    for t in range(len(s.x)):
-        np.matmul(s.h[t], w, out=product)
-        _gru_cell(s.gates[t], product, bias, inner, s.mask[t], s.h[t], s.extra[t], s.h[t + 1])
-    return (_outputs(s.h[1:], mask, reverse), s.h[-1].copy()), s
+    y, (h,), saved = _forward(GRU, x, (h0,), w_ih, w_hh, b, b_hn, mask, reverse)
+    return (y, h), saved
 
 
-@one_thread
 def gru_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, mask: Any = None, reverse: bool = False
 ) -> tuple:
-    """Here da is the gradient of x W_ih^T + b; du, that of h W_hh^T, differs from it by the factor r in the part n."""
-    gy, (dh,) = _incoming(g, saved, reverse)
-    w, through, hidden = ready(arrays[3]), np.zeros_like(dh), dh.shape[1]
-    da, du = np.empty_like(saved.gates), np.empty_like(saved.gates)
-    for t in range(len(da) - 1, -1, -1):
-        _gru_cell_backward(gy[t], through, dh, saved.gates[t], saved.extra[t], saved.h[t], saved.mask[t], da[t], du[t])
-        np.matmul(du[t], w, out=through)
-    dw_ih, dw_hh = _weight_gradient(da, saved.x), _weight_gradient(du, saved.h[:-1])
-    db_hn = _total(du[:, :, 2 * hidden :])
-    return _wanted(needs, (_dx(da, arrays[2], reverse), dh + through, dw_ih, dw_hh, _total(da), db_hn))
+    """As in `rnn_backward`; the two products inside n have gradients of their own, which differ by the factor r."""
+    return _backward(GRU, g, saved, arrays[:6], needs, reverse)
 
 
-# The parts that all three share.
+# What all three share: buffers, weights, threads.
 
 
-def _start(x: np.ndarray, h0: np.ndarray, w_ih: np.ndarray, mask: Any, reverse: bool) -> Saved:
-    """Time-major input and mask, the input's product with its weights in `gates`, room for the rest."""
-    (batch, time, features), hidden, width = x.shape, h0.shape[1], len(w_ih)
-    steps = _flip(x.swapaxes(0, 1), reverse)
-    active = np.ones((time, batch), bool) if mask is None else _flip(np.asarray(mask, bool).T, reverse)
-    gates = np.empty((time, batch, width), x.dtype)
-    np.matmul(steps.reshape(time * batch, features), w_ih.T, out=gates.reshape(time * batch, width))
-    h = np.empty((time + 1, batch, hidden), x.dtype)
-    h[0] = h0
-    return Saved(steps, active, h, gates, np.empty_like(h))
-
-
-def _flip(a: np.ndarray, reverse: bool) -> np.ndarray:
-    return ready(a[::-1] if reverse else a)
-
-
-def _turned(w: np.ndarray) -> np.ndarray:
-    """The transpose, laid out anew: it is used at every step."""
-    return np.ascontiguousarray(w.T)
-
-
-def _outputs(h: np.ndarray, mask: Any, reverse: bool) -> np.ndarray:
-    """(T, B, H) back to (B, T, H) in the order of the input, 0 where the mask is False."""
-    y = np.array((h[::-1] if reverse else h).swapaxes(0, 1), order="C")  # a copy: `saved` keeps h
+def _forward(
+    cell: Cell, x: A, states: tuple, w_ih: A, w_hh: A, b: A, b_hn: Any, mask: Any, reverse: bool
+) -> tuple[A, list[A], Saved]:
+    (batch, time, features), hidden = x.shape, states[0].shape[1]
+    active = np.ones((time, batch), bool) if mask is None else np.asarray(mask, bool).T[:: -1 if reverse else 1]
+    first = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+    count, width = int(first[-1]), cell.blocks * padded(hidden, x.dtype)
+    saved = Saved(
+        first,
+        empty((count, hidden + 1 + features), x.dtype),
+        empty((count, width), x.dtype),
+        empty((count, hidden) if cell.states > 1 else (0, 0), x.dtype),
+    )
+    panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn), padded(hidden, x.dtype))
+    state, y = [np.array(s, order="C") for s in states], empty((batch, time, hidden), x.dtype)
     if mask is not None:
-        y[~np.asarray(mask, bool)] = 0
-    return y
+        y.fill(0)
+    arrays = (ready(x), panels, *saved, *state, y)
+    work = count * width * saved.rows.shape[1] // WORK
+    split(lambda start, stop: cell.forward(*arrays, reverse, start, stop), batch, work)
+    return y, state, saved
 
 
-def _incoming(g: tuple, saved: Saved, reverse: bool) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The gradients of y, time-major, and of the last states, as buffers to change; None stands for zero."""
-    shape, dtype = saved.h[1:].shape, saved.h.dtype
-    gy = np.zeros(shape, dtype) if g[0] is None else _flip(g[0].swapaxes(0, 1), reverse)
-    return gy, [np.zeros(shape[1:], dtype) if a is None else np.array(a, dtype, order="C") for a in g[1:]]
+def _backward(cell: Cell, g: tuple, saved: Saved, arrays: tuple, needs: tuple, reverse: bool) -> tuple:
+    x, h0, w_ih, w_hh = arrays[0], arrays[1], arrays[1 + cell.states], arrays[2 + cell.states]
+    state = [np.zeros_like(h0) if a is None else np.array(a, order="C") for a in g[1:]]
+    gy = np.zeros((*x.shape[:2], h0.shape[1]), x.dtype) if g[0] is None else ready(g[0])
+    panels, dx = _panels_back(cell, w_ih, w_hh, needs[0]), _room_for(x, saved, needs[0])
+    da = empty((saved.gates.shape[1] // panels.shape[2], len(saved.rows), panels.shape[2]), x.dtype)
+    buffers = (gy, panels, *saved, *state, da, dx)
+    work = 2 * saved.rows.size * saved.gates.shape[1] // WORK
+    split(lambda start, stop: cell.backward(*buffers, reverse, start, stop), len(x), work)
+    trained = any(needs[1 + cell.states : len(arrays)])
+    weights = _weight_gradients(cell, saved, da, w_ih, w_hh) if trained else (None,) * 4
+    return _wanted(needs, (dx, *state, *weights)[: len(arrays)])
 
 
-def _dx(da: np.ndarray, w_ih: np.ndarray, reverse: bool) -> np.ndarray:
-    dx = (_flat(da) @ w_ih).reshape(*da.shape[:2], w_ih.shape[1])
-    return np.ascontiguousarray((dx[::-1] if reverse else dx).swapaxes(0, 1))
+def _joined(cell: Cell, w_ih: A, w_hh: A, b: A, b_hn: Any) -> A:
+    """The weights of the row [h | 1 | x] for each block of gates: (blocks, H, H + 1 + D)."""
+    hidden = w_hh.shape[1]
+    w = np.zeros((cell.blocks, hidden, hidden + 1 + w_ih.shape[1]), w_ih.dtype)
+    for i, (of_x, of_h) in enumerate(zip(cell.of_x, cell.of_h, strict=True)):
+        rows = slice(i * hidden, (i + 1) * hidden)
+        w[of_h, :, :hidden] = w_hh[rows]
+        w[of_x, :, hidden] = b[rows]
+        w[of_x, :, hidden + 1 :] = w_ih[rows]
+    if b_hn is not None:
+        w[cell.blocks - 1, :, hidden] = b_hn
+    return w
 
 
-def _weight_gradient(da: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Sum over time and batch of da times inputs: (T, B, G H) and (T, B, D) to (G H, D)."""
-    return _flat(da).T @ _flat(inputs)
+def _panels_back(cell: Cell, w_ih: A, w_hh: A, with_x: bool) -> A:
+    """Panels of the weights that carry gradients back from the gates: first those to h, then, if wanted, those to x."""
+    hidden = w_hh.shape[1]
+    across = padded(hidden, w_hh.dtype)
+    w = np.zeros((cell.blocks, across, across + (w_ih.shape[1] if with_x else 0)), w_hh.dtype)
+    for i, (of_x, of_h) in enumerate(zip(cell.of_x, cell.of_h, strict=True)):
+        rows = slice(i * hidden, (i + 1) * hidden)
+        w[of_h, :hidden, :hidden] = w_hh[rows]
+        if with_x:
+            w[of_x, :hidden, across:] = w_ih[rows]
+    return panels_of_columns(w.reshape(cell.blocks * across, w.shape[2]))
 
 
-def _flat(a: np.ndarray) -> np.ndarray:
-    return a.reshape(math.prod(a.shape[:2]), a.shape[2])
+def _room_for(x: A, saved: Saved, wanted: bool) -> A:
+    dx = empty(x.shape if wanted else (0, 0, 0), x.dtype)
+    if len(saved.rows) < len(saved.first) - 1:  # some steps don't count
+        dx.fill(0)
+    return dx
 
 
-def _total(da: np.ndarray) -> np.ndarray:
-    return da.sum(axis=0).sum(axis=0)
+def _weight_gradients(cell: Cell, saved: Saved, da: A, w_ih: A, w_hh: A) -> tuple:
+    """dW_ih, dW_hh, db and, for the GRU, db_hn: parts of [h | 1 | x]^T a."""
+    hidden, width = w_hh.shape[1], saved.rows.shape[1]
+    found = gram(saved.rows, da, [_range(cell, i, hidden, width) for i in range(cell.blocks)])
+    blocks = found.transpose(0, 2, 1).reshape(cell.blocks, -1, width)[:, :hidden]  # (blocks, H, H + 1 + D)
+    of_x, of_h = blocks[list(cell.of_x)], blocks[list(cell.of_h)]
+    dw_ih, dw_hh = of_x[:, :, hidden + 1 :].reshape(w_ih.shape), of_h[:, :, :hidden].reshape(w_hh.shape)
+    return dw_ih, dw_hh, of_x[:, :, hidden].reshape(-1), blocks[-1, :, hidden].copy()
+
+
+def _range(cell: Cell, block: int, hidden: int, end: int) -> tuple[int, int]:
+    """The part of [h | 1 | x] that a block of gates sees."""
+    return (0 if block in cell.of_h else hidden), (end if block in cell.of_x else hidden + 1)
 
 
 def _wanted(needs: tuple, gradients: tuple) -> tuple:
@@ -187,136 +195,246 @@ def _wanted(needs: tuple, gradients: tuple) -> tuple:
     return tuple(d if need else None for d, need in zip(padded, needs, strict=True))
 
 
-# The cells. `a` comes in as the input's part of the gates and leaves as the activated gates.
+# The loops over time. A step's rows lie together, and within a step those of a thread's sequences start .. stop.
+
+
+@inline
+def _begin(s, first, x, t, h, rows, start, stop):
+    """Fill in [h | 1 | x] for the sequences that count at step s; returns where these rows begin and end."""
+    batch, hidden = x.shape[0], h.shape[1]
+    for b in range(start, stop):
+        i = first[s * batch + b]
+        if i < first[s * batch + b + 1]:
+            _copy(h[b], rows[i, :hidden])
+            rows[i, hidden] = 1
+            _copy(x[b, t], rows[i, hidden + 1 :])
+    return first[s * batch + start], first[s * batch + stop]
+
+
+@inline
+def _step_buffer(gates, start, stop):
+    # A few columns more: rows that lie 2048 bytes apart would share two of the 64 sets of the first cache.
+    return np.empty((stop - start, gates.shape[1] + 16), gates.dtype)
+
+
+@inline
+def _copy(source, target):
+    for j in range(target.size):
+        target[j] = source[j]
 
 
 @jit
-def _rnn_cell(a, product, bias, mask, h_before, h):
-    for r in range(a.shape[0]):
-        row, u = a[r], product[r]
-        for j in range(row.size):
-            row[j] = tanh(row[j] + u[j] + bias[j])
-        h[r] = row if mask[r] else h_before[r]
+def _rnn_loop(x, panels, first, rows, gates, cells, h, y, reverse, start, stop):
+    time, depth = x.shape[1], rows.shape[1]
+    step = _step_buffer(gates, start, stop)
+    for s in range(time):
+        t = time - 1 - s if reverse else s
+        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
+        for b in range(start, stop):
+            i = first[s * x.shape[0] + b]
+            if i < first[s * x.shape[0] + b + 1]:
+                a = step[i - begin]
+                _rnn_cell(a, h[b])
+                _copy(a[: gates.shape[1]], gates[i])
+                _copy(h[b], y[b, t])
+
+
+@inline
+def _rnn_cell(a, h):
+    for j in range(h.size):
+        h[j] = tanh(a[j])
+        a[j] = h[j]
 
 
 @jit
-def _rnn_cell_backward(gy, through, dh, h, mask, da):
-    one = h.dtype.type(1)
-    for r in range(h.shape[0]):
-        if not mask[r]:
-            dh[r] += through[r]
-            da[r] = 0
-            continue
-        for j in range(h.shape[1]):
-            da[r, j] = (gy[r, j] + through[r, j] + dh[r, j]) * (one - h[r, j] * h[r, j])
-        dh[r] = 0
+def _lstm_loop(x, panels, first, rows, gates, cells, h, c, y, reverse, start, stop):
+    time, depth, n = x.shape[1], rows.shape[1], h.shape[1]
+    p = gates.shape[1] // 4
+    step = _step_buffer(gates, start, stop)
+    for s in range(time):
+        t = time - 1 - s if reverse else s
+        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
+        for b in range(start, stop):
+            i = first[s * x.shape[0] + b]
+            if i < first[s * x.shape[0] + b + 1]:
+                a = step[i - begin]
+                _copy(c[b], cells[i])
+                _lstm_cell(a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n], c[b], h[b])
+                _copy(a[: gates.shape[1]], gates[i])
+                _copy(h[b], y[b, t])
 
 
-@jit
-def _activate_sigmoid(a, product, bias):
-    for j in range(a.size):
-        a[j] = sigmoid(a[j] + product[j] + bias[j])
-
-
-@jit
-def _activate_tanh(a, product, bias):
-    for j in range(a.size):
-        a[j] = tanh(a[j] + product[j] + bias[j])
-
-
-@jit
-def _lstm_cell(a, product, bias, mask, c_before, h_before, c, h):
-    n = c.shape[1]
-    for r in range(c.shape[0]):
-        row, u = a[r], product[r]
-        _activate_sigmoid(row[: 2 * n], u[: 2 * n], bias[: 2 * n])
-        _activate_tanh(row[2 * n : 3 * n], u[2 * n : 3 * n], bias[2 * n : 3 * n])
-        _activate_sigmoid(row[3 * n :], u[3 * n :], bias[3 * n :])
-        if mask[r]:
-            _lstm_state(row[:n], row[n : 2 * n], row[2 * n : 3 * n], row[3 * n :], c_before[r], c[r], h[r])
-        else:
-            c[r], h[r] = c_before[r], h_before[r]
-
-
-@jit
-def _lstm_state(i, f, g, o, c_before, c, h):
-    for j in range(c.size):
-        c[j] = f[j] * c_before[j] + i[j] * g[j]
+@inline
+def _lstm_cell(i, f, g, o, c, h):
+    for j in range(h.size):
+        i[j], f[j], g[j], o[j] = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j]), sigmoid(o[j])
+        c[j] = f[j] * c[j] + i[j] * g[j]
         h[j] = o[j] * tanh(c[j])
 
 
 @jit
-def _lstm_cell_backward(gy, through, dh, dc, gates, c_before, c, mask, da):
-    n = c.shape[1]
-    for r in range(c.shape[0]):
-        if not mask[r]:
-            dh[r] += through[r]
-            da[r] = 0
-            continue
-        s, d = gates[r], da[r]
-        _lstm_output_backward(gy[r], through[r], dh[r], c[r], s[3 * n :], dc[r], d[3 * n :])
-        i, f, g = s[:n], s[n : 2 * n], s[2 * n : 3 * n]
-        _lstm_memory_backward(dc[r], c_before[r], i, f, g, d[:n], d[n : 2 * n], d[2 * n : 3 * n])
-        dh[r] = 0
+def _gru_loop(x, panels, first, rows, gates, cells, h, y, reverse, start, stop):
+    time, n, depth = x.shape[1], h.shape[1], rows.shape[1]
+    p, across = gates.shape[1] // 4, panels.shape[0] // 4
+    step = _step_buffer(gates, start, stop)
+    for s in range(time):
+        t = time - 1 - s if reverse else s
+        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        # Blocks: n's part of x, r, z, n's part of h. The first doesn't see h, and the last doesn't see x.
+        for k in range(4):
+            low, high = n if k == 0 else 0, n + 1 if k == 3 else depth
+            left, right = k * across, (k + 1) * across
+            multiply(rows, begin, end - begin, low, high - low, panels, left, right, low, step, 0, k * p, False)
+        for b in range(start, stop):
+            i = first[s * x.shape[0] + b]
+            if i < first[s * x.shape[0] + b + 1]:
+                a = step[i - begin]
+                _gru_cell(a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n], h[b])
+                _copy(a[: gates.shape[1]], gates[i])
+                _copy(h[b], y[b, t])
+
+
+@inline
+def _gru_cell(new, reset, keep, u, h):
+    for j in range(h.size):
+        reset[j], keep[j] = sigmoid(reset[j]), sigmoid(keep[j])
+        new[j] = tanh(new[j] + reset[j] * u[j])
+        h[j] = new[j] + keep[j] * (h[j] - new[j])
+
+
+# Backward: dh is the gradient of the state after a step. `step` holds the gradients of the gates of one step, `back`
+# what they lead to, rows of [dh | dx], and `da` those of all steps, as panels for the product after the loop.
+
+
+@inline
+def _carry(s, first, t, back, p, dh, dx, start, stop):
+    """Add the rows of `back` to dh, and store those of x, for the sequences that count at step s."""
+    batch, hidden, features = dh.shape[0], dh.shape[1], dx.shape[2]
+    begin = first[s * batch + start]
+    for b in range(start, stop):
+        i = first[s * batch + b]
+        if i < first[s * batch + b + 1]:
+            row = back[i - begin]
+            for j in range(hidden):
+                dh[b, j] += row[j]
+            if features:
+                _copy(row[p : p + features], dx[b, t])
 
 
 @jit
-def _lstm_output_backward(gy, through, dh, c, o, dc, d_o):
+def _rnn_loop_back(gy, panels, first, rows, gates, cells, dh, da, dx, reverse, start, stop):
+    batch, time = gy.shape[:2]
+    step, back = _step_buffers(panels, da, start, stop)
+    for s in range(time - 1, -1, -1):
+        t = time - 1 - s if reverse else s
+        begin, end = first[s * batch + start], first[s * batch + stop]
+        for b in range(start, stop):
+            i = first[s * batch + b]
+            if i < first[s * batch + b + 1]:
+                _rnn_cell_back(gy[b, t], gates[i], dh[b], step[i - begin])
+        multiply(step, 0, end - begin, 0, step.shape[1], panels, 0, panels.shape[0], 0, back, 0, 0, False)
+        to_panels(step, end - begin, da, begin)
+        _carry(s, first, t, back, step.shape[1], dh, dx, start, stop)
+
+
+@inline
+def _step_buffers(panels, da, start, stop):
+    width = panels.shape[2]
+    step = np.zeros((stop - start, da.shape[0] * width), da.dtype)  # zeros stay where blocks are filled up
+    return step, np.empty((stop - start, panels.shape[0] * width), da.dtype)
+
+
+@inline
+def _rnn_cell_back(gy, h, dh, a):
+    one = h.dtype.type(1)
+    for j in range(dh.size):
+        a[j] = (gy[j] + dh[j]) * (one - h[j] * h[j])
+        dh[j] = 0
+
+
+@jit
+def _lstm_loop_back(gy, panels, first, rows, gates, cells, dh, dc, da, dx, reverse, start, stop):
+    batch, time, n = gy.shape
+    p = gates.shape[1] // 4
+    step, back = _step_buffers(panels, da, start, stop)
+    for s in range(time - 1, -1, -1):
+        t = time - 1 - s if reverse else s
+        begin, end = first[s * batch + start], first[s * batch + stop]
+        for b in range(start, stop):
+            i = first[s * batch + b]
+            if i < first[s * batch + b + 1]:
+                a, d = gates[i], step[i - begin]
+                i_, f, g, o = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
+                _lstm_output_back(gy[b, t], cells[i], i_, f, g, o, dh[b], dc[b], d[3 * p : 3 * p + n])
+                _lstm_memory_back(cells[i], i_, f, g, dc[b], d[:n], d[p : p + n], d[2 * p : 2 * p + n])
+        multiply(step, 0, end - begin, 0, 4 * p, panels, 0, panels.shape[0], 0, back, 0, 0, False)
+        to_panels(step, end - begin, da, begin)
+        _carry(s, first, t, back, p, dh, dx, start, stop)
+
+
+@inline
+def _lstm_output_back(gy, c, i, f, g, o, dh, dc, d_o):
     one = c.dtype.type(1)
     for j in range(c.size):
-        total, t = gy[j] + through[j] + dh[j], tanh(c[j])
+        total, t = gy[j] + dh[j], tanh(f[j] * c[j] + i[j] * g[j])
         dc[j] += total * o[j] * (one - t * t)
         d_o[j] = total * t * o[j] * (one - o[j])
+        dh[j] = 0
 
 
-@jit
-def _lstm_memory_backward(dc, c_before, i, f, g, d_i, d_f, d_g):
+@inline
+def _lstm_memory_back(c, i, f, g, dc, d_i, d_f, d_g):
     one = dc.dtype.type(1)
     for j in range(dc.size):
         d_i[j] = dc[j] * g[j] * i[j] * (one - i[j])
-        d_f[j] = dc[j] * c_before[j] * f[j] * (one - f[j])
+        d_f[j] = dc[j] * c[j] * f[j] * (one - f[j])
         d_g[j] = dc[j] * i[j] * (one - g[j] * g[j])
         dc[j] *= f[j]
 
 
 @jit
-def _gru_cell(a, product, bias, inner, mask, h_before, u_n, h):
-    n = h.shape[1]
-    for r in range(h.shape[0]):
-        row, u = a[r], product[r]
-        _activate_sigmoid(row[: 2 * n], u[: 2 * n], bias[: 2 * n])
-        _gru_candidate(row[2 * n :], u[2 * n :], bias[2 * n :], inner, row[:n], u_n[r])
-        if mask[r]:
-            for j in range(n):
-                h[r, j] = row[2 * n + j] + row[n + j] * (h_before[r, j] - row[2 * n + j])
-        else:
-            h[r] = h_before[r]
+def _gru_loop_back(gy, panels, first, rows, gates, cells, dh, da, dx, reverse, start, stop):
+    batch, time, n = gy.shape
+    p = gates.shape[1] // 4
+    to_h = p // panels.shape[2]  # panels that lead to h; the others lead to x
+    step, back = _step_buffers(panels, da, start, stop)
+    for s in range(time - 1, -1, -1):
+        t = time - 1 - s if reverse else s
+        begin, end = first[s * batch + start], first[s * batch + stop]
+        for b in range(start, stop):
+            i = first[s * batch + b]
+            if i < first[s * batch + b + 1]:
+                a, d = gates[i], step[i - begin]
+                new, reset, keep, u = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
+                _gru_keep_back(gy[b, t], rows[i], new, keep, dh[b], d[:n], d[2 * p : 2 * p + n])
+                _gru_reset_back(reset, u, d[:n], d[p : p + n], d[3 * p : 3 * p + n])
+        for k in range(2):  # blocks 1 to 3 lead to h, blocks 0 to 2 to x
+            left, right, low = (to_h, panels.shape[0], 0) if k else (0, to_h, p)
+            multiply(step, 0, end - begin, low, 3 * p, panels, left, right, low, back, 0, k * p, False)
+        to_panels(step, end - begin, da, begin)
+        _carry(s, first, t, back, p, dh, dx, start, stop)
 
 
-@jit
-def _gru_candidate(a, u, bias, inner, reset, u_n):
-    for j in range(a.size):
-        u_n[j] = u[j] + inner[j]
-        a[j] = tanh(a[j] + bias[j] + reset[j] * u_n[j])
+@inline
+def _gru_keep_back(gy, h, new, keep, dh, d_new, d_keep):
+    one = dh.dtype.type(1)
+    for j in range(dh.size):
+        total = gy[j] + dh[j]
+        d_new[j] = total * (one - keep[j]) * (one - new[j] * new[j])
+        d_keep[j] = total * (h[j] - new[j]) * keep[j] * (one - keep[j])
+        dh[j] = total * keep[j]
 
 
-@jit
-def _gru_cell_backward(gy, through, dh, gates, u_n, h_before, mask, da, du):
-    n, one = u_n.shape[1], u_n.dtype.type(1)
-    for r in range(u_n.shape[0]):
-        if not mask[r]:
-            dh[r] += through[r]
-            da[r] = 0
-            du[r] = 0
-            continue
-        s, d, e = gates[r], da[r], du[r]
-        for j in range(n):
-            reset, keep, new = s[j], s[n + j], s[2 * n + j]
-            total = gy[r, j] + through[r, j] + dh[r, j]
-            before_new = total * (one - keep) * (one - new * new)
-            d[j] = before_new * u_n[r, j] * reset * (one - reset)
-            d[n + j] = total * (h_before[r, j] - new) * keep * (one - keep)
-            d[2 * n + j] = before_new
-            e[2 * n + j] = before_new * reset
-            dh[r, j] = total * keep
-        e[: 2 * n] = d[: 2 * n]
+@inline
+def _gru_reset_back(reset, u, d_new, d_reset, d_u):
+    one = reset.dtype.type(1)
+    for j in range(reset.size):
+        d_reset[j] = d_new[j] * u[j] * reset[j] * (one - reset[j])
+        d_u[j] = d_new[j] * reset[j]
+
+
+RNN = Cell(1, 1, (0,), (0,), _rnn_loop, _rnn_loop_back)
+LSTM = Cell(2, 4, (0, 1, 2, 3), (0, 1, 2, 3), _lstm_loop, _lstm_loop_back)
+GRU = Cell(1, 4, (1, 2, 0), (1, 2, 3), _gru_loop, _gru_loop_back)

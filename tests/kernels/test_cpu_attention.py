@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, check_pair, close, numbers
-from tinyslm.kernels.cpu.attention import attention_backward, attention_forward
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tinyslm.kernels.cpu._parallel import get_num_threads, set_num_threads
+from tinyslm.kernels.cpu.attention import (
+    attention_backward,
+    attention_forward,
+    self_attention_backward,
+    self_attention_forward,
+)
 
 PAIR = (attention_forward, attention_backward)
 SIZES = [
@@ -99,14 +107,6 @@ def test_gradients(causal, dtype):
             check_pair(PAIR, function, inputs(lead, t, s, d, dv, dtype), mask=m, causal=causal, scale=scale)
 
 
-@pytest.mark.torch
-@pytest.mark.parametrize("shape", [(5, 7), (7,), (1, 7), (3, 5, 7), (2, 1, 1, 7), (2, 3, 5, 7)])
-def test_gradient_of_an_added_mask(shape):
-    torch = pytest.importorskip("torch")
-    arrays = (*inputs((2, 3), 5, 7, 4, 6, "float64"), numbers(6, *shape))
-    check_pair(PAIR, lambda q, k, v, m: torch_attention(torch, q, k, v, m, True, None), arrays, causal=True)
-
-
 def test_many_heads_in_several_chunks():
     q, k, v = inputs((5, 2), 200, 200, 8, 8, "float32")
     out, saved = attention_forward(q, k, v, causal=True)
@@ -123,3 +123,57 @@ def test_many_heads_in_several_chunks():
 def test_large_scores():
     q, k, v = (a * 300 for a in inputs((2,), 5, 5, 4, 4, "float32"))
     close(attention_forward(q, k, v)[0], reference(q, k, v, allowed(5, 5, False)))
+
+
+@pytest.mark.torch
+@settings(max_examples=25, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    sizes=st.tuples(st.integers(0, 2), st.integers(0, 70), st.integers(1, 3), st.integers(1, 19)),
+    causal=st.booleans(),
+    masked=st.booleans(),
+)
+def test_heads_side_by_side_on_random_shapes(dtype, sizes, causal, masked):
+    torch = pytest.importorskip("torch")
+    batch, time, heads, size = sizes
+    mask = np.random.default_rng(7).random((batch, 1, time, time)) < 0.7 if masked else None
+
+    def function(qkv):
+        q, k, v = (a.reshape(batch, time, heads, size).transpose(1, 2) for a in qkv.split(heads * size, dim=2))
+        y = torch_attention(torch, q, k, v, None if mask is None else torch.from_numpy(mask), causal, None)
+        return y.transpose(1, 2).reshape(batch, time, heads * size)
+
+    pair = (self_attention_forward, self_attention_backward)
+    qkv = numbers(0, batch, time, 3 * heads * size, dtype=dtype)
+    check_pair(pair, function, (qkv,), heads=heads, mask=mask, causal=causal)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_huge_scores_and_subnormal_numbers(dtype):
+    q, k, v = inputs((2,), 70, 70, 4, 4, dtype)
+    q[:, ::2] *= 1e4
+    k[:, ::3] = 1e-40
+    out, saved = attention_forward(q, k, v, causal=True)
+    assert np.isfinite(out).all()
+    assert all(np.isfinite(d).all() for d in attention_backward(out, out, saved, (q, k, v), (True,) * 3, causal=True))
+
+
+def test_the_number_of_threads_changes_nothing():
+    qkv = numbers(0, 3, 200, 3 * 64, dtype="float32")
+    before, found = get_num_threads(), []
+    try:
+        for n in (1, 2, 3):
+            set_num_threads(n)
+            out, saved = self_attention_forward(qkv, heads=4, causal=True)
+            found.append((out, *self_attention_backward(out, out, saved, (qkv,), (True,), heads=4, causal=True)))
+    finally:
+        set_num_threads(before)
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_memory_grows_with_the_length_only():
+    q, k, v = inputs((2,), 1000, 1000, 8, 8, "float32")
+    _, saved = attention_forward(q, k, v, causal=True)
+    assert sum(a.size for a in saved) == 2 * 2 * 1000

@@ -1,12 +1,17 @@
-"""RNN, LSTM and GRU against step-by-step NumPy and torch."""
+"""RNN, LSTM and GRU, the fast and the plain kernels, against step-by-step NumPy and torch."""
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, as_tuple, check_pair, close, numbers
-from tinyslm.kernels.cpu import recurrent
+from cpu_helpers import DTYPES, as_tuple, awkward, check_pair, close, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tinyslm.kernels.cpu import _parallel, recurrent, recurrent_plain
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 PAIRS = {name: (getattr(recurrent, f"{name}_forward"), getattr(recurrent, f"{name}_backward")) for name in GATES}
+PLAIN = {
+    name: (getattr(recurrent_plain, f"{name}_forward"), getattr(recurrent_plain, f"{name}_backward")) for name in GATES
+}
 SIZES = [(3, 5, 4, 6), (1, 1, 1, 1), (2, 0, 3, 4), (0, 3, 2, 2), (2, 7, 5, 17)]  # B, T, D, H
 
 
@@ -139,3 +144,81 @@ def test_backward_can_run_twice(name):
     first, second = (PAIRS[name][1](g, out, saved, arrays, (True,) * len(arrays)) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+sizes = st.tuples(st.integers(0, 9), st.integers(0, 6), st.integers(1, 9), st.integers(1, 40))
+
+
+def both(name, arrays, masked, reverse, change=lambda a: a):
+    """Outputs and gradients of the plain and of the fast kernel."""
+    mask = make_mask(arrays[0].shape) if masked else None
+    found = []
+    for forward, backward in (PLAIN[name], PAIRS[name]):
+        given_arrays = tuple(map(change, arrays))
+        out, saved = forward(*given_arrays, mask=mask, reverse=reverse)
+        g = tuple(change(numbers(i, *o.shape, dtype=o.dtype)) for i, o in enumerate(out))
+        grads = backward(g, out, saved, given_arrays, (True,) * len(arrays), mask=mask, reverse=reverse)
+        found.append((*out, *grads))
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", GATES)
+@settings(max_examples=25)
+@given(sizes=sizes, masked=st.booleans(), reverse=st.booleans(), views=st.booleans())
+def test_fast_and_plain_agree_on_random_shapes(name, dtype, sizes, masked, reverse, views):
+    arrays = tuple(a * np.asarray(0.4, dtype) for a in inputs(name, sizes, dtype))
+    plain, fast = both(name, arrays, masked, reverse, awkward if views else np.copy)
+    for i, (want, got) in enumerate(zip(plain, fast, strict=True)):
+        assert got.dtype == want.dtype
+        close(got, want, f"{name} {sizes}: result {i}")
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_the_number_of_threads_changes_no_bit(name):
+    arrays = inputs(name, (13, 40, 30, 60), "float32")
+    found = {}
+    before = _parallel.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            _parallel.set_num_threads(threads)
+            found[threads] = both(name, arrays, True, False)[1]
+    finally:
+        _parallel.set_num_threads(before)
+    for threads in (2, 3):
+        for a, b in zip(found[1], found[threads], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize("size", [1e4, 1e-40])
+def test_saturated_gates_and_subnormal_numbers(name, dtype, size):
+    arrays = tuple(
+        numbers(i, *a.shape, dtype=dtype, scale=size) for i, a in enumerate(inputs(name, (3, 4, 5, 9), dtype))
+    )
+    plain, fast = both(name, arrays, True, False)
+    for want, got in zip(plain, fast, strict=True):
+        assert np.isfinite(got).all()
+        close(got, want)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_only_what_is_needed_is_computed(name):
+    arrays = inputs(name, (3, 4, 5, 9), "float64")
+    forward, backward = PAIRS[name]
+    out, saved = forward(*arrays)
+    g = tuple(numbers(i, *o.shape) for i, o in enumerate(out))
+    everything = backward(g, out, saved, arrays, (True,) * len(arrays))
+    for i in range(len(arrays)):
+        needs = tuple(k == i for k in range(len(arrays)))
+        found = backward(g, out, saved, arrays, needs)
+        assert [d is not None for d in found] == list(needs)
+        np.testing.assert_array_equal(found[i], everything[i])
+
+
+def test_steps_that_do_not_count_cost_no_rows():
+    sizes = (3, 5, 4, 6)
+    mask = make_mask(sizes)
+    _, saved = recurrent.lstm_forward(*inputs("lstm", sizes, "float32"), mask=mask)
+    assert len(saved.rows) == len(saved.gates) == mask.sum()

@@ -1,6 +1,7 @@
 """What the samples of the registry do not show: conventions, edges, options, errors, and random shapes."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -80,9 +81,16 @@ def test_powers_at_zero():
     assert gradcheck(lambda a: a**3, draw(4)).ok  # negative bases, whole exponents
 
 
-def test_sqrt_and_log_at_zero_are_infinite_not_silent():
+@pytest.mark.filterwarnings("error")
+def test_sqrt_at_zero_gives_what_it_documents_without_a_warning():
+    x = leaf([0.0, 0.0, 4.0])
+    with ts.use("numpy"):
+        found = ts.grad(ts.sqrt(x), x, ts.tensor(np.array([1.0, 0.0, 1.0])))[0].numpy()
+    assert found[0] == np.inf and np.isnan(found[1]) and found[2] == 0.25
+
+
+def test_log_at_zero_is_infinite_not_silent():
     with np.errstate(divide="ignore"):
-        assert gradient(ts.sqrt, [0.0]) == np.inf
         assert gradient(ts.log, [0.0]) == np.inf
     assert ts.log(ts.tensor([0.0])).item() == -np.inf
     assert np.isnan(ts.log(ts.tensor([-1.0])).item())
@@ -262,11 +270,16 @@ def test_cross_entropy_by_its_definition():
     assert np.allclose(smooth, 0.8 * rows + 0.2 * -np.log(p).mean(-1), rtol=1e-13)
 
 
-def test_cross_entropy_when_everything_is_ignored():
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_cross_entropy_when_everything_is_ignored(backend):
     x, target = leaf(draw(2, 3)), np.array([-100, -100])
     assert ts.cross_entropy(x, target, reduction="sum").item() == 0
     assert (ts.grad(ts.cross_entropy(x, target, reduction="sum"), x)[0].numpy() == 0).all()
-    assert np.isnan(ts.cross_entropy(x, target).item())  # the mean over nothing, as in NumPy
+    with warnings.catch_warnings(), ts.use(backend):
+        warnings.simplefilter("error")
+        mean = ts.cross_entropy(x, target)
+        assert np.isnan(mean.item())  # the mean over nothing, as in NumPy and PyTorch
+        assert (ts.grad(mean, x)[0].numpy() == 0).all()
 
 
 def test_ignored_targets_get_no_gradient():
@@ -421,5 +434,11 @@ def test_every_error_is_a_tinyslm_error():
 def test_gather_and_nll_refuse_what_numpy_would_let_pass():
     with pytest.raises(ShapeError, match="index of the shape of x"):
         ts.gather(ts.tensor(np.ones((3, 2))), np.zeros((1, 2), int), dim=1)
+    x, places = ts.tensor(np.ones((2, 3))), np.zeros((2, 1), int)
+    for bad in (-1, 3):
+        with pytest.raises(ShapeError, match=f"gather: expected indices from 0 to 2, got {bad}"):
+            ts.gather(x, places + bad, dim=1)
+        with pytest.raises(ShapeError, match=f"scatter_add: expected indices from 0 to 2, got {bad}"):
+            ts.scatter_add(x, places + bad, ts.tensor(np.ones((2, 1))), dim=1)
     with pytest.raises(ShapeError, match="classes from 0 to 2"):
         ts.ops.nll_loss(ts.tensor(np.zeros((1, 3))), np.array([-1]))

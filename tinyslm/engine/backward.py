@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import device
 from ..errors import AnomalyError, GraphError, ShapeError
 from ..tensor import METHODS, Tensor
 from .modes import anomaly, enable_grad, no_grad
@@ -53,6 +54,8 @@ def seed_of(output: Tensor, gradient: Any) -> Tensor:
             )
         return Tensor.wrap(np.ones_like(output._data))
     seed = gradient if isinstance(gradient, Tensor) else Tensor.wrap(np.asarray(gradient, dtype=output.dtype))
+    if device.backend() == "cuda":
+        seed = Tensor.wrap(device.on_device(seed._data))
     if seed.shape != output.shape or seed.dtype != output.dtype:
         raise ShapeError(
             f"A cotangent has its output's shape and number type.\n  Expected: {output.shape} {output.dtype}\n"
@@ -167,13 +170,8 @@ def run_hooks(hooks: list | None, g: Tensor) -> Tensor:
 
 def _cotangents(node: Node, gs: list, needs: tuple[bool, ...], create_graph: bool) -> Sequence[Tensor | None]:
     """What the rule, or the kernel that made the node, hands to each input."""
-    assert node.inputs is not None
-    if node.kernel is not None and not create_graph:
-        arrays = [t._data for t in node.inputs]
-        g = tuple(None if t is None else t._data for t in gs) if isinstance(node.outputs, tuple) else gs[0]._data
-        g = node.kernel.backward(g, node.outputs, node.saved, arrays, needs, **node.attrs)  # type: ignore[misc]
-        found = [None if a is None else Tensor.wrap(a) for a in g]
-    else:
+    found: Sequence[Tensor | None] | None = None if create_graph else _by_kernel(node, gs, needs)
+    if found is None:
         try:
             found = _by_rule(node, gs, needs)
         except AnomalyError as error:
@@ -181,6 +179,16 @@ def _cotangents(node: Node, gs: list, needs: tuple[bool, ...], create_graph: boo
     if anomaly.get() and not all(g is None or np.isfinite(g._data).all() for g in found):
         raise AnomalyError(f"the gradient of {node.op.name} at {node.line} is not finite")
     return found
+
+
+def _by_kernel(node: Node, gs: list, needs: tuple[bool, ...]) -> list[Tensor | None] | None:
+    """What the kernel hands back; None where no kernel made the node, or where its backward can't be compiled."""
+    if node.kernel is None:
+        return None
+    arrays = [t._data for t in _inputs_of(node)]
+    g = tuple(None if t is None else t._data for t in gs) if isinstance(node.outputs, tuple) else gs[0]._data
+    found = node.kernel.differentiate(g, node.outputs, node.saved, arrays, needs, **node.attrs)
+    return None if found is None else [None if a is None else Tensor.wrap(a) for a in found]
 
 
 def _by_rule(node: Node, gs: list, needs: tuple[bool, ...]) -> list[Tensor | None]:
@@ -209,7 +217,7 @@ def _unbroadcast(node: Node, g: Tensor, t: Tensor) -> Tensor:
 
 def _check_unchanged(node: Node) -> None:
     for i, t in enumerate(node.inputs or ()):
-        if t._changed > node.clock:
+        if t.changed > node.clock:
             who = t.name or (node.op.inputs[i] if i < len(node.op.inputs) else f"input {i}")
             raise GraphError(
                 f"{who} of {node.op.name} at {node.line} was changed after it was used.\n"

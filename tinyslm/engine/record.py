@@ -51,6 +51,8 @@ class Node:
 
 def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
     """Compute `op` on `inputs` and record it where a gradient is wanted."""
+    if device.State.name == "cuda":
+        _move(inputs)
     try:
         arrays = [t._data for t in inputs]
         dtype = arrays[0].dtype
@@ -73,6 +75,13 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
     return tuple(map(Tensor.wrap, out)) if type(out) is tuple else Tensor.wrap(out)
 
 
+def _move(inputs: tuple) -> None:
+    """Tensors that were made on the host go to the GPU where they are first used, and stay there."""
+    for t in inputs:
+        if isinstance(t, Tensor) and isinstance(t._data, np.ndarray):
+            t._data = device.on_device(t._data)
+
+
 def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kernel | None]:
     try:
         if op.check_shapes is not None:
@@ -80,8 +89,9 @@ def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kerne
         if op.kernels:
             kernel = op.kernels.get(device.backend())
             if kernel is not None and kernel.serves(arrays):
-                out, saved = kernel.forward(*arrays, **attrs)
-                return out, saved, kernel
+                found = kernel.compute(arrays, attrs)
+                if found is not None:
+                    return (*found, kernel)
         out = op.forward(np if device.State.name != "cuda" else device.array_module(), *arrays, **attrs)
     except (ValueError, IndexError) as error:
         raise _explain(op, arrays, attrs, error) from error
@@ -112,7 +122,8 @@ def _sized(value: Any) -> bool:
 
 def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
     if isinstance(value, np.ndarray) and value.ndim:
-        return Tensor.wrap(np.array(value))  # a copy: what a graph records must not change from outside
+        # A copy: what a graph records must not change from outside.
+        return Tensor.wrap(device.on_device(np.array(value)))
     if value is None or isinstance(value, (str, bytes)):
         raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {value!r}")
     array = np.asarray(value)
@@ -122,7 +133,7 @@ def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiubc":
         raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {type(value).__name__}")
-    return Tensor.wrap(array)
+    return Tensor.wrap(device.on_device(array))
 
 
 def _check_dtypes(op: Op, arrays: list) -> None:

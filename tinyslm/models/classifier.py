@@ -46,6 +46,7 @@ class ClassifierConfig:
 
     labels: the class names; two of them share one output, p(second class); more have one output each.
     outputs: "auto", or "softmax" for one output per class with two classes too (B13, B14).
+    length: tokens per text, its n-grams among them.
     pooling: how the states become one vector; the Transformer, which has no last state, takes the mean for "last".
     dropout: between layers and before the class scores.
     masked: padding is not seen by the encoder (and stands on the right); the Transformer and the bag always mask.
@@ -129,8 +130,8 @@ class TextClassifier(nn.Module):
         logits = self.forward(ids)
         if self.config.binary:
             target = Tensor.wrap(classes.astype(logits.dtype))
-            return ops.binary_cross_entropy_with_logits(logits, target), (logits._data > 0).astype(np.int64)
-        return ops.cross_entropy(logits, classes), logits._data.argmax(-1)
+            return ops.binary_cross_entropy_with_logits(logits, target), (logits.numpy() > 0).astype(np.int64)
+        return ops.cross_entropy(logits, classes), logits.numpy().argmax(-1)
 
 
 class Bias(nn.Module):
@@ -188,9 +189,14 @@ class Classifier:
         self.config, self.tokenizer, self.model = config, tokenizer, model
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts -> ids (B, T): cut at the front; padded at the front, or behind where the model masks."""
+        """Texts -> ids (B, T): cut at the front; padded at the front, or behind where the model masks.
+
+        With n-grams, which stand behind the words, the words are cut, to T/n, and joined within what is left.
+        """
         side: Literal["left", "right"] = "right" if self.config.uses_mask else "left"
-        return pad([self.tokenizer.encode(t) for t in texts], self.config.length, side, "left")[0]
+        n = getattr(self.tokenizer, "ngrams", 1)
+        cut = {"most_words": self.config.length // n} if n > 1 else {}
+        return pad([self.tokenizer.encode(t, **cut) for t in texts], self.config.length, side, "left")[0]
 
     def probabilities(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """(N, C) probabilities of the classes, in the order of `config.labels`."""
@@ -259,6 +265,6 @@ def _settings(saved: Any, folder: str | Path) -> ClassifierConfig:
 
 def _probabilities(logits: Tensor, binary: bool) -> np.ndarray:
     if binary:
-        p = logits.sigmoid()._data
+        p = logits.sigmoid().numpy()
         return np.stack([1 - p, p], axis=-1)
-    return logits.softmax(-1)._data
+    return logits.softmax(-1).numpy()

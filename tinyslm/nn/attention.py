@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, ShapeError
-from ..ops import attention, attention_weights, linear, split
+from ..ops import attention, attention_weights, linear, self_attention, split
 from ..tensor import Tensor, raw
 from . import init
 from .dropout import Dropout
@@ -82,9 +82,13 @@ class MultiHeadAttention(Module):
         key = query if key is None else key
         value = key if value is None else value
         self._check(query, key, value)
-        q, k, v = self._project(query, key, value)
         mask = _joined_mask(mask, key_padding_mask, key)
-        if need_weights or (self.training and self.dropout.p > 0):
+        with_weights = need_weights or (self.training and self.dropout.p > 0)
+        if query is key is value and not with_weights:
+            qkv = linear(query, self.in_proj_weight, self.in_proj_bias)
+            return self.out_proj(self_attention(qkv, heads=self.num_heads, mask=mask, causal=causal))
+        q, k, v = self._project(query, key, value)
+        if with_weights:
             weights = attention_weights(q, k, mask=mask, causal=causal)
             heads = self.dropout(weights) @ v
         else:

@@ -236,9 +236,8 @@ def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _convert(tensor: Tensor, dtype: Any) -> None:
     if tensor.dtype.kind == "f":
-        tensor._data = tensor._data.astype(dtype)
+        tensor.hold(tensor._data.astype(dtype))
         tensor.grad = None
-        tensor.touch()
 
 
 def _misfit(model: str, missing: list[str], unexpected: list[str], wrong: list[str]) -> str:

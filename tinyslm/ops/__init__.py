@@ -1,6 +1,6 @@
 """The operations, one file per family; each is one block: formula, forward, rule, kernels, test inputs."""
 
-from .attention import attention, attention_simple, attention_weights
+from .attention import attention, attention_simple, attention_weights, self_attention
 from .conv import avg_pool1d, conv1d, fold, max_pool1d, unfold
 from .elementwise import (
     abs,
@@ -35,7 +35,7 @@ from .elementwise import (
 )
 from .index import embedding, gather, getitem, one_hot, put, scatter_add
 from .loss import binary_cross_entropy_with_logits, cross_entropy, kl_div, mse_loss, nll_loss
-from .matmul import einsum, linear, matmul
+from .matmul import affine, einsum, linear, matmul
 from .norm import batch_norm, layer_norm, rms_norm
 from .recurrent import gru, gru_simple, lstm, lstm_simple, rnn, rnn_simple
 from .reduce import cumsum, logsumexp, max, mean, min, norm, prod, std, sum_, var
@@ -61,6 +61,7 @@ sum = sum_
 __all__ = [
     "abs",
     "add",
+    "affine",
     "attention",
     "attention_simple",
     "attention_weights",
@@ -125,6 +126,7 @@ __all__ = [
     "rnn",
     "rnn_simple",
     "scatter_add",
+    "self_attention",
     "sigmoid",
     "silu",
     "sin",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import on_device
 from ..engine import composition_forward, composition_rule, op
 from ..errors import ShapeError
 from ..tensor import Tensor, constant, raw
@@ -33,10 +34,10 @@ def attention_weights(q, k, mask=None, causal=False, scale=None):
 def _masks(mask: Any, causal: bool, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
     """Which keys each query may see, bool (..., T, S), and an additive mask where one was given."""
     t, s = shape[-2:]
-    allowed = np.tril(np.ones((t, s), bool), s - t) if causal else np.ones((t, s), bool)
+    allowed = on_device(np.tril(np.ones((t, s), bool), s - t) if causal else np.ones((t, s), bool))
     extra = None
     if mask is not None:
-        mask = np.asarray(raw(mask))
+        mask = on_device(raw(mask))
         extra = mask if mask.dtype.kind == "f" else None
         allowed = allowed & (mask if extra is None else mask > -np.inf)
         extra = None if extra is None else np.where(mask > -np.inf, mask, 0)
@@ -74,6 +75,7 @@ def _attention_shape(q, k, v, mask, causal, scale):
 attention.reference(attention_simple)
 composition_rule(attention)
 attention.kernel("numba", "attention:attention")
+attention.kernel("cuda", "attention:attention")
 
 
 @attention.samples
@@ -85,3 +87,48 @@ def _samples(rng):
     yield draw(2, 1, t=3), {"causal": True}
     yield draw(2), {"mask": np.array([[True, True, False], [False, False, False]]), "scale": 0.5}
     yield draw(1), {"mask": np.array([[0.3, -np.inf, 1.0]]), "causal": False}
+
+
+def self_attention_simple(qkv, heads=1, mask=None, causal=False):
+    """Cut into queries, keys and values, these into heads; attention; the heads side by side again."""
+    b, t, width = qkv.shape
+    parts = qkv.reshape(b, t, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
+    y = attention(parts[0], parts[1], parts[2], mask=mask, causal=causal)
+    return y.permute(0, 2, 1, 3).reshape(b, t, width // 3)
+
+
+@op(r"Y_n = \operatorname{softmax}\!\left(\frac{Q_n K_n^\top}{\sqrt{d_k}}\right) V_n")
+def self_attention(xp, qkv, heads=1, mask=None, causal=False):
+    """Attention of several heads whose queries, keys and values lie side by side; no part of them is copied.
+
+    Args:
+        qkv: (B, T, 3 D), in each row Q, K and V, and in each of these the heads one after another.
+        heads: N, which divides D.
+        mask: as for `attention`; broadcasts to (B, N, T, T).
+        causal: query t sees keys up to t.
+
+    Returns:
+        (B, T, D), the heads one after another.
+    """
+    return composition_forward(self_attention)(xp, qkv, heads=heads, mask=mask, causal=causal)
+
+
+@self_attention.shape
+def _self_attention_shape(qkv, heads, mask, causal):
+    constant("self_attention", "mask", mask)
+    if len(qkv) != 3 or heads < 1 or qkv[2] % (3 * heads):
+        raise ShapeError(
+            f"self_attention: the shapes do not fit.\n  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
+            f"  Got: {qkv}"
+        )
+
+
+self_attention.reference(self_attention_simple)
+composition_rule(self_attention)
+self_attention.kernel("numba", "attention:self_attention")
+
+
+@self_attention.samples
+def _self_samples(rng):
+    for heads, options in [(1, {}), (2, {"causal": True}), (2, {"mask": np.tri(3, dtype=bool)})]:
+        yield (rng.normal(size=(2, 3, 12)),), {"heads": heads, **options}

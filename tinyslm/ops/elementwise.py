@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import backend, on_device
 from ..engine import op
 from ..kernels.cpu import _random
 from ..tensor import Tensor
@@ -76,8 +77,9 @@ def pow(xp, a, b):
 @pow.vjp
 def pow_vjp(g, y, a, b):
     def base():
-        corner = np.asarray((a._data == 0) & (b._data == 0))  # there a^(b-1) is infinite
-        return g * b * a ** (where(corner, 1.0, b - 1) if corner.any() else b - 1)
+        corner = on_device((a._data == 0) & (b._data == 0))  # there a^(b-1) is infinite
+        # On a GPU the host would have to wait to look whether there is one.
+        return g * b * a ** (where(Tensor.wrap(corner), 1.0, b - 1) if backend() == "cuda" or corner.any() else b - 1)
 
     return base, lambda: g * y * log(where(a.eq(0), 1.0, a))
 
@@ -167,13 +169,14 @@ def log1p_vjp(g, y, x):
 
 @op(r"y = \sqrt x", kinks="at x = 0 the derivative is infinite")
 def sqrt(xp, x):
-    """Square root."""
+    """Square root. At 0 the gradient is g / 0: infinite, and NaN where g is 0, too, as in PyTorch."""
     return xp.sqrt(x)
 
 
 @sqrt.vjp
 def sqrt_vjp(g, y, x):
-    return g * 0.5 / y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return g * 0.5 / y
 
 
 @op(r"y = |x|", kinks="at x = 0 the derivative is taken as 0", analytic=False)
@@ -288,6 +291,9 @@ def erf_vjp(g, y, x):
     return g * (2 / math.sqrt(math.pi)) * exp(-x * x)
 
 
+erf.kernel("cuda", "elementwise:erf")
+
+
 @op(r"y = x \Phi(x), \quad \Phi(x) = \tfrac12 (1 + \operatorname{erf}(x / \sqrt 2))", analytic=False)
 def gelu(xp, x, approximate="none"):
     """Gaussian error linear unit (Hendrycks & Gimpel 2016).
@@ -309,6 +315,9 @@ def gelu_vjp(g, y, x, approximate):
 
 
 gelu.kernel("numba", "elementwise:gelu")
+
+
+gelu.kernel("cuda", "elementwise:gelu")
 
 
 @op(r"y = x \, \sigma(x)")
@@ -366,7 +375,7 @@ def dropout(xp, x, p=0.5, seed=0):
         p: probability of zeroing, in [0, 1].
         seed: chooses the mask; element i is decided by a hash of (seed, i), so every backend draws the same mask.
     """
-    return x * _kept(x, p, seed)
+    return x * on_device(_kept(x, p, seed))
 
 
 @dropout.vjp
@@ -379,6 +388,9 @@ def _kept(x: Any, p: float, seed: int) -> Any:
 
 
 dropout.kernel("numba", "elementwise:dropout")
+
+
+dropout.kernel("cuda", "elementwise:dropout")
 
 
 # -- test inputs ------------------------------------------------------------------------------------------------------

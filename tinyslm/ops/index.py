@@ -20,6 +20,12 @@ def _is_basic(key: Any) -> bool:
     )
 
 
+def _from_0(name: str, ids: Any, size: int) -> None:
+    """Refuse what NumPy would count from the end. The engine names the operation, and the shapes."""
+    if ids.size and (ids.min() < 0 or ids.max() >= size):
+        raise IndexError(f"expected {name} from 0 to {size - 1}, got {ids.min() if ids.min() < 0 else ids.max()}")
+
+
 @op(r"y = x[k]")
 def getitem(xp, x, key=()):
     """x[key]: integers, slices, None, ..., integer arrays (also with repeats) and bool masks, as in NumPy."""
@@ -39,7 +45,7 @@ def put(xp, x, shape=(), key=()):
     if _is_basic(key):
         y[key] = x
     else:
-        np.add.at(y, _plain(key), x)
+        xp.add.at(y, _plain(key), x)
     return y
 
 
@@ -50,7 +56,11 @@ def put_vjp(g, y, x, shape, key):
 
 @op(r"y_{\dots i \dots} = x_{\dots k_{\dots i \dots} \dots}", indices=("index",))
 def gather(xp, x, index, dim=-1):
-    """Elements chosen along `dim`: y has the shape of `index`, whose other sizes are those of x."""
+    """Elements chosen along `dim`: y has the shape of `index`, whose other sizes are those of x.
+
+    Indices count from 0; negative ones are refused, as in PyTorch.
+    """
+    _from_0("indices", index, x.shape[dim])
     return xp.take_along_axis(x, index, dim)
 
 
@@ -68,11 +78,15 @@ def gather_vjp(g, y, x, index, dim):
 
 @op(r"y = x, \quad y_{\dots k_{\dots i \dots} \dots} \mathrel{+}= s_{\dots i \dots}", indices=("index",))
 def scatter_add(xp, x, index, src, dim=-1):
-    """x with `src` added along `dim` at the places named by `index` (of the shape of src); repeats add up."""
+    """x with `src` added along `dim` at the places named by `index` (of the shape of src); repeats add up.
+
+    Indices count from 0; negative ones are refused, as in PyTorch.
+    """
+    _from_0("indices", index, x.shape[dim])
     y = x.copy()
-    places = list(np.indices(index.shape, sparse=True))
+    places = list(map(xp.asarray, np.indices(index.shape, sparse=True)))
     places[dim] = index
-    np.add.at(y, tuple(places), src)
+    xp.add.at(y, tuple(places), src)
     return y
 
 
@@ -88,8 +102,7 @@ def embedding(xp, ids, weight, padding_idx=None):
     The same as a one-hot matrix times the table. The gradient of a row is the sum over all places where its number
     stands; the row `padding_idx` never gets one.
     """
-    if ids.size and ids.min() < 0:
-        raise IndexError(f"ids from 0 to {len(weight) - 1}, got {ids.min()}")  # NumPy would count from the end
+    _from_0("ids", ids, len(weight))
     return weight[ids]
 
 
@@ -107,6 +120,9 @@ def embedding_vjp(g, y, ids, weight, padding_idx):
 
 
 embedding.kernel("numba", "index:embedding")
+
+
+embedding.kernel("cuda", "index:embedding")
 
 
 def one_hot(ids: Any, num_classes: int, dtype: Any = "float32") -> Tensor:

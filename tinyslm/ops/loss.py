@@ -48,7 +48,7 @@ def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoo
         weight: (V,) factor per class, or None. The mean divides by the weights of the targets.
         ignore_index: targets with this number count neither in the loss nor in the mean.
         label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
-        reduction: "mean", "sum" or "none".
+        reduction: "mean", "sum" or "none". The mean over no target, where all are ignored, is NaN; its gradient is 0.
     """
     q, total = _soft_targets(logits, target, weight, ignore_index, label_smoothing)
     logp = log_softmax.forward(xp, logits)
@@ -74,7 +74,7 @@ def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, 
 def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothing, reduction):
     q, total = _soft_targets(logits._data, target._data, weight, ignore_index, label_smoothing)
     if reduction == "mean":
-        g = g / float(total)
+        g = g / (float(total) or 1.0)
     g = g.unsqueeze(-1) if reduction == "none" else g
     share = Tensor.wrap(q.sum(axis=-1, keepdims=True))
     return g * (softmax(logits) * share - Tensor.wrap(q)), None
@@ -98,6 +98,9 @@ def _soft_targets(x: Any, target: Any, weight: Any, ignore_index: int, smoothing
 
 
 cross_entropy.kernel("numba", "loss:cross_entropy")
+
+
+cross_entropy.kernel("cuda", "loss:cross_entropy")
 
 
 # -- the others -------------------------------------------------------------------------------------------------------

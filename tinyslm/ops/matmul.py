@@ -97,8 +97,31 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: the sizes differ.\n  Expected: x (..., D) and weight (H, D)\n"
             f"  Got: x {x.shape}, weight {weight.shape}"
         )
-    y = x @ weight.mT
-    return y if bias is None else y + bias
+    return x @ weight.mT if bias is None else affine(x, weight, bias)
+
+
+@op(r"y = x W^\top + b")
+def affine(xp, x, weight, bias):
+    """The affine map of a layer: x (..., D), weight (H, D), bias (H,) -> (..., H); `linear` is its public face."""
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return (rows @ weight.T + bias).reshape(*x.shape[:-1], weight.shape[0])
+
+
+@affine.shape
+def _affine_shape(x, weight, bias):
+    if len(weight) != 2 or x[-1:] != weight[1:] or bias != weight[:1]:
+        raise ShapeError(
+            f"linear: the sizes differ.\n  Expected: x (..., D), weight (H, D) and bias (H,)\n"
+            f"  Got: x {x}, weight {weight}, bias {bias}"
+        )
+
+
+@affine.vjp
+def affine_vjp(g, y, x, weight, bias):
+    return lambda: g @ weight, lambda: _rows(g).mT @ _rows(x), lambda: _rows(g).sum(0)
+
+
+affine.kernel("numba", "matmul:affine")
 
 
 # -- test inputs ------------------------------------------------------------------------------------------------------
@@ -118,6 +141,12 @@ def _matmul_samples(rng):
         ((2, 2, 3), (3,)),
     ]:
         yield (rng.normal(size=a) / math.sqrt(a[-1]), rng.normal(size=b)), {}
+
+
+@affine.samples
+def _affine_samples(rng):
+    for lead in [(), (3,), (2, 2)]:
+        yield tuple(rng.normal(size=n) for n in ((*lead, 3), (4, 3), (4,))), {}
 
 
 @einsum.samples

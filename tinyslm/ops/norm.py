@@ -18,11 +18,11 @@ from .elementwise import sqrt
 def _standardise(x: Any, dims: tuple[int, ...], eps: float, sqrt: Any = np.sqrt) -> tuple[Any, Any]:
     """x minus its mean, divided by sqrt(variance + eps), and that divisor; for arrays and tensors alike."""
     n = np.prod([x.shape[d] for d in dims])
-    centred = x - x.sum(dims, keepdims=True) / n if isinstance(x, np.ndarray) else x - x.mean(dims, True)
+    centred: Any = x - x.sum(dims, keepdims=True) / n if not isinstance(x, Tensor) else x - x.mean(dims, True)
     squares = centred * centred
-    variance = squares.sum(dims, keepdims=True) / n if isinstance(x, np.ndarray) else squares.mean(dims, True)
+    variance = squares.sum(dims, keepdims=True) / n if not isinstance(x, Tensor) else squares.mean(dims, True)
     s = sqrt(variance + eps)
-    return (centred / s).astype(x.dtype) if isinstance(x, np.ndarray) else centred / s, s
+    return (centred / s).astype(x.dtype) if not isinstance(x, Tensor) else centred / s, s
 
 
 def _affine_check(name: str, x: tuple, weight: tuple, bias: tuple, dim: int) -> None:
@@ -61,6 +61,9 @@ def layer_norm_vjp(g, y, x, weight, bias, eps):
 layer_norm.kernel("numba", "norm:layer_norm")
 
 
+layer_norm.kernel("cuda", "norm:layer_norm")
+
+
 @op(r"y = w \frac{x}{\sqrt{\overline{x^2} + \epsilon}} \text{ over the last dimension}")
 def rms_norm(xp, x, weight, eps=1e-6):
     """Root-mean-square norm (Zhang & Sennrich 2019): x (..., D), weight (D,)."""
@@ -80,6 +83,9 @@ def rms_norm_vjp(g, y, x, weight, eps):
 
 
 rms_norm.kernel("numba", "norm:rms_norm")
+
+
+rms_norm.kernel("cuda", "norm:rms_norm")
 
 
 def _batch_dims(ndim: int) -> tuple[int, ...]:

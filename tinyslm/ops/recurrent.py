@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import on_device
 from ..engine import Op, composition_forward, composition_rule, op
 from ..errors import ShapeError
 from ..kernels.cpu._blas import one_thread
@@ -63,7 +64,7 @@ def _run(step: Any, x: Tensor, state: tuple, mask: Any, reverse: bool) -> tuple[
     for t in reversed(steps) if reverse else steps:
         new = step(x[:, t], state)
         if mask is not None:
-            keep = Tensor.wrap(np.asarray(raw(mask))[:, t, None])
+            keep = Tensor.wrap(on_device(raw(mask))[:, t, None])
             outputs[t] = where(keep, new[0], 0.0)
             new = tuple(where(keep, a, b) for a, b in zip(new, state, strict=True))
         else:
@@ -164,6 +165,7 @@ for _op in (lstm, gru, rnn):
     composition_rule(_op)
     _op.vjp(one_thread(_op.rule))
     _op.kernel("numba", f"recurrent:{_op.name}")
+    _op.kernel("cuda", f"recurrent:{_op.name}")
 
 
 # -- test inputs ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Operations that reduce dimensions. `dim` is one dimension, several, or None for all; `keepdim` keeps size 1."""
 
+import builtins
 import math
 from collections.abc import Iterator
 
@@ -54,12 +55,7 @@ def mean(xp, x, dim=None, keepdim=False):
 
 @mean.vjp
 def mean_vjp(g, y, x, dim, keepdim):
-    return spread(g, x, dim) / max_(count(x, dim), 1)
-
-
-def max_(a: int, b: int) -> int:
-    """The larger of two Python integers (in this file `max` is the operation)."""
-    return a if a > b else b
+    return spread(g, x, dim) / builtins.max(count(x, dim), 1)
 
 
 @op(r"y = \frac{1}{n - c} \sum_i (x_i - \bar x)^2")

@@ -22,6 +22,9 @@ def softmax_vjp(g, y, x, dim):
 softmax.kernel("numba", "softmax:softmax")
 
 
+softmax.kernel("cuda", "softmax:softmax")
+
+
 @op(r"y_i = x_i - \ln \sum_j e^{x_j}")
 def log_softmax(xp, x, dim=-1):
     """Logarithm of the softmax, exact also where a probability is too small for a float.
@@ -38,6 +41,9 @@ def log_softmax_vjp(g, y, x, dim):
 
 
 log_softmax.kernel("numba", "softmax:log_softmax")
+
+
+log_softmax.kernel("cuda", "softmax:log_softmax")
 
 
 @softmax.samples

@@ -52,6 +52,7 @@ class Adam(Optimizer):
     ):
         decay = self.default_decay if weight_decay is None else weight_decay
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": decay}, check_finite)
+        self.size = sum(p.size for p in self.parameters())
 
     def check_settings(self, group: Settings) -> None:
         """Refuse settings outside their range."""
@@ -62,7 +63,7 @@ class Adam(Optimizer):
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
         """Change one array in place, by the fused loop where it can serve."""
         m, v = state_array(state, "exp_avg", p), state_array(state, "exp_avg_sq", p)
-        code = _fused(p, m, v) or adam_step
+        code = _fused(self.size, p, m, v) or adam_step
         beta1, beta2 = group["betas"]
         decay = group["weight_decay"]
         code(p, g, m, v, group["lr"], beta1, beta2, group["eps"], decay, state["step"], self.decoupled, grad_scale)
@@ -111,9 +112,9 @@ def adam_step(
     p -= lr / (1 - beta1**step) * m / root
 
 
-def _fused(*arrays: Array) -> Callable[..., None] | None:
-    """The numba loop, where that is the backend and the arrays are large enough and lie in one piece."""
-    if device.backend() != "numba" or arrays[0].size < device.State.small:
+def _fused(total: int, *arrays: Array) -> Callable[..., None] | None:
+    """The numba loop, where that is the backend, the model is large enough, and the arrays lie in one piece."""
+    if device.backend() != "numba" or total < device.State.small:
         return None
     return _load() if all(a.flags.carray for a in arrays) else None
 

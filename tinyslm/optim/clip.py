@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from .. import device
 from ..errors import AnomalyError, OptionError
 from ..tensor import Array, Tensor
 
@@ -16,7 +18,7 @@ def grad_norm(parameters: Iterable[Tensor]) -> float:
     return math.sqrt(sum(_square_sum(p.grad._data) for p in parameters if p.grad is not None))
 
 
-def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> Any:
     """Shorten the gradients, as one vector, to length `max_norm` where they are longer: g ← g max_norm / (|g| + 1e-6).
 
     The direction stays. Without it one step over a cliff of the loss can undo a long training (Pascanu et al. 2013).
@@ -27,7 +29,7 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonf
         error_if_nonfinite: refuse NaN and Inf, which no factor repairs.
 
     Returns:
-        the length before.
+        the length before. On a GPU it is a number there, for which `float()` waits; the training itself never does.
 
     Raises:
         AnomalyError: the length is not finite, with `error_if_nonfinite`.
@@ -35,6 +37,8 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonf
     if not max_norm >= 0:
         raise OptionError(f"max_norm: expected a length of at least 0, got {max_norm}")
     parameters = list(parameters)
+    if device.backend() == "cuda" and not error_if_nonfinite:
+        return _clip_on_device([p for p in parameters if p.grad is not None], max_norm)
     total = grad_norm(parameters)
     if error_if_nonfinite and not math.isfinite(total):
         raise AnomalyError(f"clip_grad_norm_: the gradients' length is {total}. Expected: a finite one")
@@ -43,6 +47,16 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonf
         for p in parameters:
             if p.grad is not None:
                 p.grad = Tensor.wrap(p.grad._data * factor)
+    return total
+
+
+def _clip_on_device(parameters: list[Tensor], max_norm: float) -> Any:
+    """The same, with length and factor on the device, so that the host does not wait for them."""
+    xp: Any = device.array_module()
+    total = xp.sqrt(xp.asarray(sum(xp.square(p.grad._data, dtype=np.float64).sum() for p in parameters)))  # type: ignore[union-attr]
+    factor = xp.minimum(max_norm / (total + 1e-6), 1.0)
+    for p in parameters:
+        p.grad = Tensor.wrap(p.grad._data * factor.astype(p.dtype))  # type: ignore[union-attr]
     return total
 
 

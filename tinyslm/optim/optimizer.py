@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import on_device
 from ..errors import AnomalyError, CheckpointError, OptionError
 from ..tensor import Array, Tensor
 
@@ -82,7 +83,7 @@ class Optimizer:
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Copies of the arrays of the state by name, such as "3.exp_avg" for the fourth parameter."""
         return {
-            f"{i}.{name}": np.array(value)
+            f"{i}.{name}": Tensor.wrap(value).numpy()
             for i, state in enumerate(self.state)
             for name, value in state.items()
             if name != "step"
@@ -117,7 +118,7 @@ class Optimizer:
         self.state = [{"step": n} if n else {} for n in plain["steps"]]
         for name, array in arrays.items():
             index, _, key = name.partition(".")
-            self.state[int(index)][key] = np.array(array)
+            self.state[int(index)][key] = on_device(np.array(array))
 
     def _check_state(self, arrays: Mapping[str, np.ndarray], plain: Mapping[str, Any]) -> None:
         mine = self.state_json()

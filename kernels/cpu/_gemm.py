@@ -1,0 +1,138 @@
+"""Matrix products of numba kernels: panels, and the loops that lay the blocks of `_tile.py` side by side.
+
+`panels`: a matrix B (K, N) cut into strips of PANEL columns, each strip stored by itself, row after row, with zeros
+behind the last column: (strips, K, PANEL). The microkernel then reads B in the order in which it lies in memory. A
+panel of 256 rows is 16 KB, so it stays in the first cache while all rows of A pass by.
+
+Operations: 2 M K N for (M, K) by (K, N). Bytes: packing reads and writes B once; M K N / 6 numbers of B and M K N /
+PANEL of A come from the caches.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ._jit import inline, jit
+from ._memory import empty, zeros
+from ._parallel import split
+from ._tile import ROWS, make_tile, panel_width
+
+DEPTH = 256  # rows of a panel that are used before the next ones are loaded
+WORK = 16  # multiply-adds in the time of one element operation of other kernels
+
+_tile1, _tile2, _tile3, _tile4, _tile5, _tile6 = (make_tile(rows) for rows in range(1, ROWS + 1))
+
+
+def padded(n: int, dtype: Any) -> int:
+    """The next multiple of the panels' width."""
+    width = panel_width(np.dtype(dtype).itemsize)
+    return -(-n // width) * width
+
+
+@inline
+def block(rows, a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add):
+    """One block of 1 to 6 rows: the microkernel exists once for each number."""
+    if rows == 6:
+        _tile6(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+    elif rows == 5:
+        _tile5(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+    elif rows == 4:
+        _tile4(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+    elif rows == 3:
+        _tile3(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+    elif rows == 2:
+        _tile2(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+    elif rows == 1:
+        _tile1(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add)
+
+
+@inline
+def multiply(a, row, rows, column, depth, panels, panel_from, panel_to, panel_row, c, c_row_from, c_column, add):
+    """C (+)= A B for `rows` rows of a from `row` on and `depth` columns from `column` on.
+
+    B: the panels from panel_from to panel_to, their rows from panel_row on. C: the rows of c from c_row_from on, its
+    columns from c_column on. a and c are matrices in C order.
+    """
+    width, count = panels.shape[2], (rows + ROWS - 1) // ROWS
+    for p in range(panel_from, panel_to):
+        b_start = (p * panels.shape[1] + panel_row) * width
+        for i in range(count):
+            first, last = rows * i // count, rows * (i + 1) // count  # as equal as can be: small blocks are slow
+            a_start = (row + first) * a.shape[1] + column
+            c_start = (c_row_from + first) * c.shape[1] + c_column + (p - panel_from) * width
+            block(last - first, a, a_start, a.shape[1], panels, b_start, depth, c, c_start, c.shape[1], add)
+
+
+@inline
+def to_panels(source, rows, panels, row):
+    """Copy the first rows of a matrix to the panels' rows from `row` on; its width is that of all panels together."""
+    width = panels.shape[2]
+    for p in range(panels.shape[0]):
+        for i in range(rows):
+            for j in range(width):
+                panels[p, row + i, j] = source[i, p * width + j]
+
+
+def panels_of_rows(w: np.ndarray, out_width: int) -> np.ndarray:
+    """B = W^T for the rows of w (G, H, K): panels with K rows, in which each of the G parts has out_width columns."""
+    parts, _, depth = w.shape
+    width = panel_width(w.itemsize)
+    panels = empty((parts * out_width // width, depth, width), w.dtype)
+    _panels_of_rows(w, panels)
+    return panels
+
+
+@jit
+def _panels_of_rows(w, panels):
+    across, width = panels.shape[0] // w.shape[0], panels.shape[2]
+    for p in range(panels.shape[0]):
+        first = p % across * width
+        for j in range(width):
+            for k in range(w.shape[2]):
+                panels[p, k, j] = w[p // across, first + j, k] if first + j < w.shape[1] else 0
+
+
+def panels_of_columns(w: np.ndarray) -> np.ndarray:
+    """B = W for w (R, N): panels with R rows."""
+    width = panel_width(w.itemsize)
+    panels = empty((-(-w.shape[1] // width), len(w), width), w.dtype)
+    _panels_of_columns(w, panels)
+    return panels
+
+
+@jit
+def _panels_of_columns(w, panels):
+    for p in range(panels.shape[0]):
+        count = min(panels.shape[2], w.shape[1] - p * panels.shape[2])
+        for k in range(w.shape[0]):
+            panels[p, k, count:] = 0
+            for j in range(count):
+                panels[p, k, j] = w[k, p * panels.shape[2] + j]
+
+
+def gram(a: np.ndarray, panels: np.ndarray, ranges: Any) -> np.ndarray:
+    """A^T B for a (R, M) and the panels of B (R, N): its panels (strips, M, PANEL), sums over all R rows.
+
+    `ranges` (blocks, 2): B's columns consist of equally wide blocks; in the product's column block i only the rows from
+    ranges[i, 0] to ranges[i, 1] are computed, the others are 0.
+    """
+    count, _, width = panels.shape
+    c = zeros((count, a.shape[1], width), a.dtype)
+    limits = np.array(ranges, np.int64).reshape(-1, 2)
+    work = a.shape[1] * panels.size // WORK
+    split(lambda start, stop: _gram(a, panels, limits, c, start, stop), count, work)
+    return c
+
+
+@jit
+def _gram(a, panels, ranges, c, start, stop):
+    turned, rows = np.empty((a.shape[1], DEPTH), a.dtype), a.shape[0]
+    across = panels.shape[0] // ranges.shape[0]  # panels in a block
+    for r in range(0, rows, DEPTH):
+        depth = min(DEPTH, rows - r)
+        for m in range(a.shape[1]):
+            for k in range(depth):
+                turned[m, k] = a[r + k, m]
+        for p in range(start, stop):
+            low, high = ranges[p // across]
+            multiply(turned, low, high - low, 0, depth, panels, p, p + 1, r, c[p], low, 0, True)

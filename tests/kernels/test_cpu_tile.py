@@ -1,0 +1,173 @@
+"""The microkernel, the panels around it, and the memory they use: every width, other CPUs, awkward sizes."""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from cpu_helpers import DTYPES, awkward, close, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tinyslm.kernels.cpu import _gemm, _memory, _tile, ladder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def caller(rows, size, vectors):
+    """A function that runs one block of this shape."""
+    tile = _tile.make_tile(rows, size, vectors)
+
+    @numba.njit
+    def call(a, start, stride, b, depth, c, c_row, add):
+        tile(a, start, stride, b, 0, depth, c, 0, c_row, add)
+
+    return call
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("size", "vectors"), [(16, 2), (16, 4), (32, 2), (64, 4)])
+def test_a_block_of_every_vector_width(size, vectors, dtype):
+    width, rows = size * vectors // np.dtype(dtype).itemsize, 3
+    call = caller(rows, size, vectors)
+    for depth in (0, 1, 2, 7, 16):
+        a, b = numbers(0, rows, depth + 2, dtype=dtype), numbers(1, depth, width, dtype=dtype)
+        c = numbers(2, rows, width + 5, dtype=dtype)
+        product = a[:, 1 : depth + 1].astype(np.float64) @ b
+        for add in (False, True):
+            found = c.copy()
+            call(a, 1, a.shape[1], b, depth, found, c.shape[1], add)
+            close(found[:, :width], product + (c[:, :width] if add else 0))
+            np.testing.assert_array_equal(found[:, width:], c[:, width:])  # nothing beside the block is touched
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "shape"),
+    [
+        ("x86_64-unknown-linux-gnu", "+sse2,-avx", (16, 2)),
+        ("x86_64-pc-windows-msvc", "+avx,+avx2,+fma,-avx512f", (32, 2)),
+        ("x86_64-apple-darwin", "+avx,+avx512f,+fma", (64, 4)),
+        ("aarch64-unknown-linux-gnu", "+neon,+fp-armv8", (16, 4)),
+        ("arm64-apple-darwin", "", (16, 4)),
+        ("x86_64-unknown-linux-gnu", "", (16, 2)),
+    ],
+)
+def test_the_vectors_of_a_cpu(triple, features, shape):
+    assert _tile.vector_shape(triple, features) == shape
+
+
+@numba.njit
+def product(a, panels, c, add):
+    _gemm.multiply(a, 0, a.shape[0], 0, a.shape[1], panels, 0, panels.shape[0], 0, c, 0, 0, add)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=30)
+@given(m=st.integers(0, 20), k=st.integers(0, 20), n=st.integers(1, 40))
+def test_products_with_panels(dtype, m, k, n):
+    a, b = numbers(0, m, k, dtype=dtype), numbers(1, k, n, dtype=dtype)
+    panels = _gemm.panels_of_columns(b)
+    c = np.ones((m, _gemm.padded(n, dtype)), dtype)
+    want = a.astype(np.float64) @ b
+    for add in (False, True):
+        product(a, panels, c, add)
+        close(c[:, :n], (1 + add) * want)
+        assert not c[:, n:].any()  # a panel's last columns are filled up with zeros
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=15)
+@given(rows=st.integers(0, 600), m=st.integers(1, 14), n=st.integers(1, 40), blocks=st.integers(1, 3))
+def test_gram(dtype, rows, m, n, blocks):
+    width = _gemm.padded(n, dtype)
+    a, b = numbers(0, rows, m, dtype=dtype), numbers(1, rows, blocks * width, dtype=dtype)
+    ranges = [(i % m, m) for i in range(blocks)]
+    found = _gemm.gram(a, _gemm.panels_of_columns(b), ranges).transpose(1, 0, 2).reshape(m, blocks * width)
+    want = a.T.astype(np.float64) @ b
+    for i in range(blocks):
+        part = slice(i * width, (i + 1) * width)
+        close(found[i % m :, part], want[i % m :, part])
+        assert not found[: i % m, part].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_panels_of_rows(dtype):
+    w = numbers(0, 2, 5, 3, dtype=dtype)
+    across = _gemm.padded(5, dtype)
+    panels = _gemm.panels_of_rows(w, across)
+    whole = panels.transpose(1, 0, 2).reshape(3, 2, across)
+    np.testing.assert_array_equal(whole[:, :, :5], w.transpose(2, 0, 1))
+    assert not whole[:, :, 5:].any()
+
+
+CHECK = """
+import sys
+sys.path.insert(0, "tests/kernels")
+import numpy as np
+from cpu_helpers import numbers
+from tinyslm.kernels.cpu import _tile, recurrent
+arrays = tuple(numbers(i, *s, scale=0.5) for i, s in enumerate([(7, 5, 4), (7, 19), (19, 4), (19, 19), (19,)]))
+arrays = tuple(a.astype("float32") for a in arrays)
+out, saved = recurrent.rnn_forward(*arrays)
+print(_tile.BYTES, _tile.VECTORS, *(f"{float(np.square(a.astype(float)).sum()):.5g}" for a in out))
+"""
+
+
+def on_cpu(tmp_path, **environment):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TINYSLM_CACHE": str(tmp_path), **environment}
+    found = subprocess.run(
+        [sys.executable, "-c", CHECK], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.split()
+
+
+@pytest.mark.skipif(not (ROOT / "tests").is_dir(), reason="needs the checkout")
+def test_another_cpu_gives_the_same_and_the_cache_knows_them_apart(tmp_path):
+    here = on_cpu(tmp_path)
+    plain = on_cpu(tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")  # vectors of 16 bytes, no fused multiply
+    assert plain[:2] == ["16", "2"] and plain[2:] == here[2:]
+    assert on_cpu(tmp_path) == here  # the code of the other CPU, in the same folder, is not taken
+
+
+def test_memory_is_used_again_when_the_last_view_is_gone():
+    shape = (300, 301)
+    first = _memory.empty(shape, "float32")
+    assert first.flags.carray and first.ctypes.data % 64 == 0
+    first[:] = 7
+    address, view = first.ctypes.data, first[3:, ::2].T[1:]
+    del first
+    second = _memory.empty(shape, "float32")
+    second[:] = 1
+    assert second.ctypes.data != address and (view == 7).all()  # the view still holds the block
+    before = _memory.unused_bytes()
+    del view
+    gc.collect()
+    assert _memory.unused_bytes() > before
+    third = _memory.zeros((301, 300), "float32")  # of the same size
+    assert third.ctypes.data == address and not third.any()
+
+
+def test_unused_memory_has_a_limit(monkeypatch):
+    monkeypatch.setattr(_memory, "MOST", _memory.unused_bytes() + 5_000_000)
+    arrays = [_memory.empty((500, 500), "float64") for _ in range(6)]
+    del arrays
+    gc.collect()
+    assert _memory.unused_bytes() <= _memory.MOST
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (), (5,)])
+def test_small_and_empty_arrays(shape):
+    assert _memory.empty(shape, "float32").shape == shape
+    assert not _memory.zeros(shape, "float64").any()
+
+
+@pytest.mark.parametrize("rung", ladder.RUNGS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_rung_of_the_ladder_is_the_product(rung, dtype):
+    for m, k, n in [(7, 5, 19), (1, 1, 1), (3, 0, 4), (0, 2, 3)]:
+        a, b = numbers(0, m, k, dtype=dtype), numbers(1, k, n, dtype=dtype)
+        close(rung(awkward(a), awkward(b)), a.astype(np.float64) @ b)
