@@ -12,6 +12,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from .device import on_device
 from .errors import DTypeError, GraphError, ShapeError
 
 METHODS: dict[str, Callable[..., Any]] = {}
@@ -76,6 +77,7 @@ class Tensor:
     name: str | None = None
     _hooks: list[Callable[[Tensor], Tensor | None]] | None = None
     _changed: int = 0
+    _shared: list[int] | None = None  # in place of _changed, for tensors that share one array
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None):
         self._data = _own_array(data, dtype)
@@ -113,17 +115,29 @@ class Tensor:
 
     def copy_(self, value: Any) -> Tensor:
         """Replace the numbers by `value` (same shape). A graph that recorded the old ones refuses to go backward."""
-        new = value._data if isinstance(value, Tensor) else np.asarray(value)
+        new = value._data if isinstance(value, Tensor) else on_device(value)
         if new.shape != self.shape:
             raise ShapeError(f"A tensor keeps its shape.\n  Expected: data of shape {self.shape}\n  Got: {new.shape}")
-        self._data = new.astype(self._data.dtype, copy=True)
+        return self.hold(new.astype(self._data.dtype, copy=True))
+
+    def hold(self, array: Array) -> Tensor:
+        """Take `array` itself in place of the old one; tensors that shared the old one keep it."""
+        self._data, self._shared = array, None
         return self.touch()
 
     def touch(self) -> Tensor:
         """Note that the array has been changed in place (optimizers call this after writing into it)."""
         Clock.now += 1
-        self._changed = Clock.now
+        if self._shared is None:
+            self._changed = Clock.now
+        else:
+            self._shared[0] = Clock.now
         return self
+
+    @property
+    def changed(self) -> int:
+        """When the array was last changed in place, through this tensor or a detached one, by the Clock."""
+        return self._changed if self._shared is None else self._shared[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -215,8 +229,15 @@ class Tensor:
         METHODS["backward"](self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same array outside the graph (shared: an optimizer that changes one changes both)."""
-        return Tensor.wrap(self._data)
+        """The same array outside the graph (shared: an optimizer that changes one changes both, and a graph notices).
+
+        `copy_` and `.data = ` give a tensor an array of its own.
+        """
+        if self._shared is None:
+            self._shared = [self._changed]
+        found = Tensor.wrap(self._data)
+        found._shared = self._shared
+        return found
 
     def clone(self) -> Tensor:
         """A copy that stays in the graph."""
@@ -303,20 +324,20 @@ class Tensor:
 
     # Comparisons give bool tensors, which are masks and never have a gradient.
     def __lt__(self, other: Any) -> Tensor:
-        return Tensor.wrap(np.asarray(self._data < raw(other)))
+        return Tensor.wrap(on_device(self._data < raw(other)))
 
     def __le__(self, other: Any) -> Tensor:
-        return Tensor.wrap(np.asarray(self._data <= raw(other)))
+        return Tensor.wrap(on_device(self._data <= raw(other)))
 
     def __gt__(self, other: Any) -> Tensor:
-        return Tensor.wrap(np.asarray(self._data > raw(other)))
+        return Tensor.wrap(on_device(self._data > raw(other)))
 
     def __ge__(self, other: Any) -> Tensor:
-        return Tensor.wrap(np.asarray(self._data >= raw(other)))
+        return Tensor.wrap(on_device(self._data >= raw(other)))
 
     def eq(self, other: Operand) -> Tensor:
         """Elementwise equality as a bool tensor (`==` keeps Python's meaning: the same object)."""
-        return Tensor.wrap(np.asarray(self._data == raw(other)))
+        return Tensor.wrap(on_device(self._data == raw(other)))
 
     def __invert__(self) -> Tensor:
         return Tensor.wrap(~self._data)
@@ -413,7 +434,7 @@ class Tensor:
 
     def argmax(self, dim: int | None = None) -> Tensor:
         """Index of the largest element along `dim` (first one on ties); an integer tensor."""
-        return Tensor.wrap(np.asarray(self._data.argmax(axis=dim)))
+        return Tensor.wrap(on_device(self._data.argmax(axis=dim)))
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """See `ts.reshape`."""
@@ -504,7 +525,7 @@ def _own_array(data: Any, dtype: Any) -> Array:
             dtype = np.float32  # Python floats have no precision of their own
     if array.dtype.kind not in "fiubc":
         raise DTypeError(f"A tensor holds numbers.\n  Expected: floats, integers or bools\n  Got: {array.dtype}")
-    return array.astype(dtype or array.dtype, copy=True)
+    return on_device(array.astype(dtype or array.dtype, copy=True))
 
 
 def _as_numpy(data: Any) -> np.ndarray:

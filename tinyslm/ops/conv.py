@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ..engine import composed, op
+from ..engine import composed, composition_forward, composition_rule, op
 from ..errors import OptionError, ShapeError
 from ..tensor import Tensor
 from .matmul import matmul
@@ -73,12 +73,36 @@ def conv1d(
             f"conv1d: the channels differ.\n  Expected: x (B, C, T) and weight (O, C, K)\n"
             f"  Got: x {x.shape}, weight {weight.shape}"
         )
+    bias = Tensor.wrap(np.zeros(weight.shape[0], weight.dtype)) if bias is None else bias
+    return conv1d_fused(x, weight, bias, stride=stride, padding=padding, dilation=dilation)
+
+
+def conv1d_simple(x, weight, bias, stride=1, padding=0, dilation=1):
+    """The windows side by side, times the weights."""
     if padding:
         x = pad(x, width=((0, 0), (0, 0), (padding, padding)))
     windows = unfold(x, size=weight.shape[2], stride=stride, dilation=dilation)
     b, c, l, k = windows.shape
-    y = matmul(windows.permute(0, 2, 1, 3).reshape(b, l, c * k), weight.reshape(-1, c * k).mT)
-    return (y if bias is None else y + bias).permute(0, 2, 1)
+    y = matmul(windows.permute(0, 2, 1, 3).reshape(b, l, c * k), weight.reshape(weight.shape[0], c * k).mT)
+    return (y + bias).permute(0, 2, 1)
+
+
+@op(r"y_{b o l} = b_o + \sum_{c k} w_{o c k} x_{b, c, l s + k d}")
+def conv1d_fused(xp, x, weight, bias, stride=1, padding=0, dilation=1):
+    """What `conv1d` computes, with a bias, as one operation."""
+    return composition_forward(conv1d_fused)(xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation)
+
+
+@conv1d_fused.shape
+def _conv1d_shape(x, weight, bias, stride, padding, dilation):
+    if bias != weight[:1] or padding < 0:
+        raise ShapeError(f"conv1d: expected a bias ({weight[0]},) and a padding from 0 on\n  Got: {bias}, {padding}")
+    _unfold_shape((*x[:2], x[2] + 2 * padding), weight[2], stride, dilation)
+
+
+conv1d_fused.reference(conv1d_simple)
+composition_rule(conv1d_fused)
+conv1d_fused.kernel("numba", "conv:conv1d")
 
 
 @composed
@@ -109,3 +133,10 @@ def _fold_samples(rng):
     for t, k, s, d in _CASES:
         windows = rng.normal(size=(2, 2, (t - d * (k - 1) - 1) // s + 1, k))
         yield (windows,), {"length": t, "stride": s, "dilation": d}
+
+
+@conv1d_fused.samples
+def _conv1d_samples(rng):
+    for t, k, s, d in _CASES:
+        arrays = tuple(rng.normal(size=n) for n in ((2, 2, t), (3, 2, k), (3,)))
+        yield arrays, {"stride": s, "padding": k - 1, "dilation": d}

@@ -12,7 +12,10 @@ import numpy as np
 from .. import device
 from ..errors import OptionError
 from ..tensor import Array
-from .optimizer import Optimizer, Params, Settings, scaled, state_array
+from .joined import LARGEST, Joined
+from .optimizer import Members, Optimizer, Params, Settings, scaled, state_array
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Adam(Optimizer):
@@ -52,6 +55,7 @@ class Adam(Optimizer):
     ):
         decay = self.default_decay if weight_decay is None else weight_decay
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": decay}, check_finite)
+        self._joined: dict[int, Joined] = {}  # by the id of the first parameter
         self.size = sum(p.size for p in self.parameters())
 
     def check_settings(self, group: Settings) -> None:
@@ -60,13 +64,36 @@ class Adam(Optimizer):
         if len(group["betas"]) != 2 or not all(0 <= b < 1 for b in group["betas"]):
             raise OptionError(f"betas: expected two numbers from 0 to below 1, got {group['betas']}")
 
+    def update_all(self, members: Members, group: Settings, grad_scale: float) -> None:
+        """Change the large arrays one by one, and the small ones of one type that are at the same step together."""
+        small: dict[Any, Members] = {}
+        for p, state in members:
+            if p.size <= LARGEST and isinstance(p._data, np.ndarray):
+                small.setdefault((state["step"], p.dtype), []).append((p, state))
+            elif p.grad is not None:
+                self.update(p._data, p.grad._data, state, group, grad_scale)
+        for together in small.values():
+            rest = together[0][1]["step"], group, grad_scale
+            self._join(together).change(together, self._change, rest)
+
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
-        """Change one array in place, by the fused loop where it can serve."""
-        m, v = state_array(state, "exp_avg", p), state_array(state, "exp_avg_sq", p)
+        """Change one array in place."""
+        m, v = (state_array(state, name, p) for name in MOMENTS)
+        self._change(p, g, m, v, state["step"], group, grad_scale)
+
+    def _change(self, p: Array, g: Array, m: Array, v: Array, step: int, group: Settings, grad_scale: float) -> None:
+        """One step of the fused loop where it can serve, else of the formulas."""
         code = _fused(self.size, p, m, v) or adam_step
         beta1, beta2 = group["betas"]
         decay = group["weight_decay"]
-        code(p, g, m, v, group["lr"], beta1, beta2, group["eps"], decay, state["step"], self.decoupled, grad_scale)
+        code(p, g, m, v, group["lr"], beta1, beta2, group["eps"], decay, step, self.decoupled, grad_scale)
+
+    def _join(self, members: Members) -> Joined:
+        """The flat arrays for these parameters: those of the step before if they still fit."""
+        key = id(members[0][0])
+        if key not in self._joined or not self._joined[key].fits(members):
+            self._joined[key] = Joined(members, MOMENTS)
+        return self._joined[key]
 
 
 class AdamW(Adam):

@@ -13,6 +13,7 @@ from ..tensor import Array, Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 Settings = dict[str, Any]
+Members = list[tuple[Tensor, dict[str, Any]]]  # parameters with their state
 
 
 class Optimizer:
@@ -68,11 +69,19 @@ class Optimizer:
             _check_finite(self.parameters())
         states = iter(self.state)
         for group in self.param_groups:
-            for p, state in zip(group["params"], states):  # noqa: B905 - the states go on in the next group
-                if p.grad is not None:
-                    state["step"] = state.get("step", 0) + 1
-                    self.update(p._data, p.grad._data, state, group, grad_scale)
-                    p.touch()
+            pairs = zip(group["params"], states)  # noqa: B905 - the states go on in the next group
+            members = [(p, state) for p, state in pairs if p.grad is not None]
+            for _, state in members:
+                state["step"] = state.get("step", 0) + 1
+            self.update_all(members, group, grad_scale)
+            for p, _ in members:
+                p.touch()
+
+    def update_all(self, members: Members, group: Settings, grad_scale: float) -> None:
+        """Change the parameters of a group, given with their states, by their gradients."""
+        for p, state in members:
+            if p.grad is not None:
+                self.update(p._data, p.grad._data, state, group, grad_scale)
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
         """Change the array `p` in place by the gradient `g`, which is only read."""

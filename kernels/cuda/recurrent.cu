@@ -1,0 +1,346 @@
+// tanh RNN, LSTM and GRU over a whole sequence.
+//
+// For T steps of B sequences, D inputs, H hidden units and G gates: operations 2 T B G H (D + H) forward and twice that
+// backward. Bytes: the gates of all steps, T B G H numbers, are written forward and read backward. But neither decides:
+// the T steps depend on each other, so the time of one step does. The product with the input is one large matrix product
+// for all steps before the loop, and so are the gradients of the weights after it (both by the host). Two ways for the loop:
+//
+//   plain        for each step the product with the state by the matrix library, then one `..._cell` kernel: one thread
+//                for each hidden unit of each sequence, blocks of 256. Works for all sizes; two launches a step.
+//   persistent   one launch for all steps. A block serves SEQ sequences and has G H threads, one for each row of W_hh;
+//                it keeps all of W_hh on the chip: each thread KEPT of its H weights in registers, the rest in shared
+//                memory. The state lies in shared memory, and each number loaded serves a whole warp. Two barriers a
+//                step instead of two launches. No block waits for another.
+//
+// Constants of the persistent kernels: GATES, 4 for the LSTM and 3 for the GRU; H, a multiple of 32 (so the threads of a
+// warp belong to one gate); SEQ, at most GATES; KEPT, a multiple of 4. Without them the plain cells are compiled.
+// Source: Hochreiter and Schmidhuber 1997; Cho and others 2014 in cuDNN's form; Diamos and others 2016, "Persistent RNNs".
+//
+// Buffers are time-major: gates (T, B, G H), states (T + 1, B, H) with the first one before the first step; `active`
+// (T, B) is false where the state is only carried over.
+#include "common.cuh"
+
+// ---- the cells: what one hidden unit of one sequence does in one step ----
+
+struct LstmForward { real c, h; };
+__device__ __forceinline__ LstmForward lstm_unit(real i, real f, real g, real o, real c) {
+    c = f * c + i * g;
+    return {c, o * tanh(c)};
+}
+
+struct LstmBackward { real i, f, g, o, dc; };
+// `total` is the whole gradient of h, `dc` that of c as it comes from later steps.
+__device__ __forceinline__ LstmBackward lstm_unit_backward(real total, real dc, real i, real f, real g, real o, real c_before,
+                                                           real c) {
+    const real t = tanh(c);
+    dc += total * o * ((real)1 - t * t);
+    return {dc * g * i * ((real)1 - i), dc * c_before * f * ((real)1 - f), dc * i * ((real)1 - g * g),
+            total * t * o * ((real)1 - o), dc * f};
+}
+
+struct GruBackward { real r, z, n, u_n, dh; };
+__device__ __forceinline__ GruBackward gru_unit_backward(real total, real r, real z, real n, real u_n, real h_before) {
+    const real d = total * ((real)1 - z) * ((real)1 - n * n);
+    return {d * u_n * r * ((real)1 - r), total * (h_before - n) * z * ((real)1 - z), d, d * r, total * z};
+}
+
+#ifndef GATES
+// ---- plain: one launch for each step ----
+
+#define EACH_UNIT                                            \
+    const int u = blockIdx.x * blockDim.x + threadIdx.x;     \
+    if (u >= batch * hidden) return;                         \
+    const int b = u / hidden, j = u % hidden;
+
+extern "C" __global__ void __launch_bounds__(256)
+rnn_cell(real* gates, const real* product, const real* bias, const bool* active, const real* h_before, real* h, int batch,
+         int hidden) {
+    EACH_UNIT
+    const real a = tanh(gates[u] + product[u] + bias[j]);
+    gates[u] = a;
+    h[u] = active[b] ? a : h_before[u];
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+rnn_cell_backward(const real* gy, const real* through, real* dh, const real* h, const bool* active, real* da, int batch,
+                  int hidden) {
+    EACH_UNIT
+    const real total = through[u] + dh[u];
+    da[u] = active[b] ? (gy[u] + total) * ((real)1 - h[u] * h[u]) : (real)0;
+    dh[u] = active[b] ? (real)0 : total;
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+lstm_cell(real* gates, const real* product, const real* bias, const bool* active, const real* c_before, const real* h_before,
+          real* c, real* h, int batch, int hidden) {
+    EACH_UNIT
+    real v[4];
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+        const long long at = ((long long)b * 4 + q) * hidden + j;
+        const real a = gates[at] + product[at] + bias[q * hidden + j];
+        gates[at] = v[q] = q == 2 ? tanh(a) : sigmoid(a);
+    }
+    const LstmForward next = lstm_unit(v[0], v[1], v[2], v[3], c_before[u]);
+    c[u] = active[b] ? next.c : c_before[u];
+    h[u] = active[b] ? next.h : h_before[u];
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+lstm_cell_backward(const real* gy, const real* through, real* dh, real* dc, const real* gates, const real* c_before,
+                   const real* c, const bool* active, real* da, int batch, int hidden) {
+    EACH_UNIT
+    const long long at = (long long)b * 4 * hidden + j;
+    const real total = through[u] + dh[u];
+    LstmBackward d = {0, 0, 0, 0, dc[u]};
+    if (active[b])
+        d = lstm_unit_backward(gy[u] + total, dc[u], gates[at], gates[at + hidden], gates[at + 2 * hidden],
+                               gates[at + 3 * hidden], c_before[u], c[u]);
+    da[at] = d.i;
+    da[at + hidden] = d.f;
+    da[at + 2 * hidden] = d.g;
+    da[at + 3 * hidden] = d.o;
+    dc[u] = d.dc;
+    dh[u] = active[b] ? (real)0 : total;
+}
+
+// u_n = h W_hn + b_hn is kept for the way back.
+extern "C" __global__ void __launch_bounds__(256)
+gru_cell(real* gates, const real* product, const real* bias, const real* inner, const bool* active, const real* h_before,
+         real* u_n, real* h, int batch, int hidden) {
+    EACH_UNIT
+    const long long at = (long long)b * 3 * hidden + j;
+    const real r = sigmoid(gates[at] + product[at] + bias[j]);
+    const real z = sigmoid(gates[at + hidden] + product[at + hidden] + bias[hidden + j]);
+    const real p = product[at + 2 * hidden] + inner[j];
+    const real n = tanh(gates[at + 2 * hidden] + bias[2 * hidden + j] + r * p);
+    gates[at] = r;
+    gates[at + hidden] = z;
+    gates[at + 2 * hidden] = n;
+    u_n[u] = p;
+    h[u] = active[b] ? n + z * (h_before[u] - n) : h_before[u];
+}
+
+// da is the gradient of x W_ih^T + b, du that of h W_hh^T: they differ in the part n, by the factor r.
+extern "C" __global__ void __launch_bounds__(256)
+gru_cell_backward(const real* gy, const real* through, real* dh, const real* gates, const real* u_n, const real* h_before,
+                  const bool* active, real* da, real* du, int batch, int hidden) {
+    EACH_UNIT
+    const long long at = (long long)b * 3 * hidden + j;
+    const real total = through[u] + dh[u];
+    GruBackward d = {0, 0, 0, 0, total};
+    if (active[b]) d = gru_unit_backward(gy[u] + total, gates[at], gates[at + hidden], gates[at + 2 * hidden], u_n[u], h_before[u]);
+    da[at] = du[at] = d.r;
+    da[at + hidden] = du[at + hidden] = d.z;
+    da[at + 2 * hidden] = d.n;
+    du[at + 2 * hidden] = d.u_n;
+    dh[u] = d.dh;
+}
+
+#else
+// ---- persistent: one launch for all steps ----
+
+struct alignas(4 * sizeof(real)) Four { real x, y, z, w; };   // loaded at once
+
+// The H weights of a thread: KEPT in registers, the others in shared memory, one line for each thread of the block.
+// `step` is the distance of its weights in w: 1 along a row of W_hh, H along a column.
+__device__ __forceinline__ void take_weights(const real* w, int step, real (&kept)[KEPT], real* rest) {
+#pragma unroll
+    for (int k = 0; k < KEPT; ++k) kept[k] = w[(long long)k * step];
+    for (int k = KEPT; k < H; ++k) rest[(k - KEPT) * blockDim.x + threadIdx.x] = w[(long long)k * step];
+}
+
+// sums[s] = sum_k weight_k v[s][k] for the SEQ vectors that begin at v, `distance` apart.
+__device__ __forceinline__ void weigh(const real (&kept)[KEPT], const real* rest, const real* v, int distance, real (&sums)[SEQ]) {
+#pragma unroll
+    for (int s = 0; s < SEQ; ++s) sums[s] = 0;
+#pragma unroll
+    for (int k = 0; k < KEPT; k += 4)
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) {
+            const Four f = *reinterpret_cast<const Four*>(v + s * distance + k);
+            sums[s] += kept[k] * f.x + kept[k + 1] * f.y + kept[k + 2] * f.z + kept[k + 3] * f.w;
+        }
+#pragma unroll 2
+    for (int k = KEPT; k < H; k += 4) {
+        real w[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) w[i] = rest[(k - KEPT + i) * blockDim.x + threadIdx.x];
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) {
+            const Four f = *reinterpret_cast<const Four*>(v + s * distance + k);
+            sums[s] += w[0] * f.x + w[1] * f.y + w[2] * f.z + w[3] * f.w;
+        }
+    }
+}
+
+// Two jobs for each thread: row (or column) `gate`, `k` of W_hh for the product; and, for the first SEQ H threads, hidden
+// unit `k` of sequence `mine` for the cell. A job without a sequence (`b` past the end) computes nothing.
+#define JOBS                                                                       \
+    extern __shared__ real memory[];                                               \
+    const int row = threadIdx.x, gate = row / H, k = row % H;                      \
+    const int mine = gate, first = blockIdx.x * SEQ, b = first + mine;             \
+    const bool unit = mine < SEQ && b < batch;
+
+#if GATES == 4
+extern "C" __global__ void __launch_bounds__(4 * H, 1)
+lstm_persistent(real* gates, const real* w_hh, const real* bias, const bool* active, real* c, real* h, int time, int batch) {
+    JOBS
+    real* state = memory;                       // (SEQ, H)
+    real* values = state + SEQ * H;             // (SEQ, 4 H): the activated gates
+    real* rest = values + SEQ * 4 * H;          // (H - KEPT, 4 H)
+    real kept[KEPT], sums[SEQ];
+    take_weights(w_hh + row * H, 1, kept, rest);
+    const real my_bias = bias[row];
+    real my_c = unit ? c[b * H + k] : (real)0, my_h = unit ? h[b * H + k] : (real)0;
+    if (mine < SEQ) state[mine * H + k] = my_h;
+    __syncthreads();
+    for (int t = 0; t < time; ++t) {
+        weigh(kept, rest, state, H, sums);
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) {
+            if (first + s >= batch) continue;
+            real* a = gates + ((long long)t * batch + first + s) * 4 * H + row;
+            const real x = *a + sums[s] + my_bias;
+            values[s * 4 * H + row] = *a = gate == 2 ? tanh(x) : sigmoid(x);
+        }
+        __syncthreads();
+        if (unit) {
+            const real* v = values + mine * 4 * H + k;
+            const LstmForward next = lstm_unit(v[0], v[H], v[2 * H], v[3 * H], my_c);
+            if (active[t * batch + b]) {
+                my_c = next.c;
+                my_h = next.h;
+            }
+            const long long at = ((long long)(t + 1) * batch + b) * H + k;
+            c[at] = my_c;
+            h[at] = my_h;
+            state[mine * H + k] = my_h;
+        }
+        __syncthreads();
+    }
+}
+
+// dh and dc come in as the gradients of the last states and leave as those of the first ones.
+extern "C" __global__ void __launch_bounds__(4 * H, 1)
+lstm_persistent_backward(const real* gy, const real* gates, const real* c, const real* w_hh, const bool* active, real* dh,
+                         real* dc, real* da, int time, int batch) {
+    JOBS
+    real* slopes = memory;                      // (SEQ, 4 H): da of this step
+    real* through = slopes + SEQ * 4 * H;       // (4, SEQ, H): each gate's share of the gradient of h
+    real* rest = through + 4 * SEQ * H;         // (H - KEPT, 4 H)
+    real kept[KEPT], sums[SEQ];
+    take_weights(w_hh + gate * H * H + k, H, kept, rest);
+    real my_dc = unit ? dc[b * H + k] : (real)0, my_dh = unit ? dh[b * H + k] : (real)0;
+    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = 0;
+    if (mine < SEQ)
+        for (int q = 0; q < 4; ++q) slopes[(mine * 4 + q) * H + k] = 0;   // for sequences past the end
+    __syncthreads();
+    for (int t = time; t-- > 0;) {
+        if (unit) {
+            for (int q = 0; q < 4; ++q) my_dh += through[(q * SEQ + mine) * H + k];
+            const long long n = (long long)t * batch + b, at = n * H + k;
+            const real* v = gates + n * 4 * H + k;
+            LstmBackward d = {0, 0, 0, 0, my_dc};
+            if (active[n]) {
+                d = lstm_unit_backward(gy[at] + my_dh, my_dc, v[0], v[H], v[2 * H], v[3 * H], c[at], c[at + batch * H]);
+                my_dh = 0;
+            }
+            my_dc = d.dc;
+            const real four[4] = {d.i, d.f, d.g, d.o};
+#pragma unroll
+            for (int q = 0; q < 4; ++q) slopes[(mine * 4 + q) * H + k] = da[(n * 4 + q) * H + k] = four[q];
+        }
+        __syncthreads();
+        weigh(kept, rest, slopes + gate * H, 4 * H, sums);
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = sums[s];
+        __syncthreads();
+    }
+    if (!unit) return;
+    for (int q = 0; q < 4; ++q) my_dh += through[(q * SEQ + mine) * H + k];
+    dh[b * H + k] = my_dh;
+    dc[b * H + k] = my_dc;
+}
+
+#else
+extern "C" __global__ void __launch_bounds__(3 * H, 1)
+gru_persistent(real* gates, const real* w_hh, const real* bias, const real* inner, const bool* active, real* u_n, real* h,
+               int time, int batch) {
+    JOBS
+    real* state = memory;                       // (SEQ, H)
+    real* values = state + SEQ * H;             // (SEQ, 3 H): r and z, and the part of n that comes from the state
+    real* rest = values + SEQ * 3 * H;          // (H - KEPT, 3 H)
+    real kept[KEPT], sums[SEQ];
+    take_weights(w_hh + row * H, 1, kept, rest);
+    const real my_bias = gate == 2 ? inner[k] : bias[row], n_bias = bias[2 * H + k];
+    real my_h = unit ? h[b * H + k] : (real)0;
+    if (mine < SEQ) state[mine * H + k] = my_h;
+    __syncthreads();
+    for (int t = 0; t < time; ++t) {
+        weigh(kept, rest, state, H, sums);
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) {
+            if (first + s >= batch) continue;
+            real* a = gates + ((long long)t * batch + first + s) * 3 * H + row;
+            real x = sums[s] + my_bias;
+            if (gate < 2) x = *a = sigmoid(x + *a);
+            values[s * 3 * H + row] = x;
+        }
+        __syncthreads();
+        if (unit) {
+            const real* v = values + mine * 3 * H + k;
+            const long long n = (long long)t * batch + b;
+            real* a = gates + (n * 3 + 2) * H + k;
+            const real fresh = tanh(*a + n_bias + v[0] * v[2 * H]);
+            *a = fresh;
+            u_n[n * H + k] = v[2 * H];
+            if (active[n]) my_h = fresh + v[H] * (my_h - fresh);
+            h[(n + batch) * H + k] = my_h;
+            state[mine * H + k] = my_h;
+        }
+        __syncthreads();
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(3 * H, 1)
+gru_persistent_backward(const real* gy, const real* gates, const real* u_n, const real* h, const real* w_hh, const bool* active,
+                        real* dh, real* da, real* du, int time, int batch) {
+    JOBS
+    real* slopes = memory;                      // (SEQ, 3 H): du of this step
+    real* through = slopes + SEQ * 3 * H;       // (3, SEQ, H)
+    real* rest = through + 3 * SEQ * H;         // (H - KEPT, 3 H)
+    real kept[KEPT], sums[SEQ];
+    take_weights(w_hh + gate * H * H + k, H, kept, rest);
+    real my_dh = unit ? dh[b * H + k] : (real)0;
+    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = 0;
+    if (mine < SEQ)
+        for (int q = 0; q < 3; ++q) slopes[(mine * 3 + q) * H + k] = 0;
+    __syncthreads();
+    for (int t = time; t-- > 0;) {
+        if (unit) {
+            for (int q = 0; q < 3; ++q) my_dh += through[(q * SEQ + mine) * H + k];
+            const long long n = (long long)t * batch + b, at = n * H + k;
+            const real* v = gates + n * 3 * H + k;
+            GruBackward d = {0, 0, 0, 0, my_dh};
+            if (active[n]) d = gru_unit_backward(gy[at] + my_dh, v[0], v[H], v[2 * H], u_n[at], h[at]);
+            my_dh = d.dh;
+            const real three[3] = {d.r, d.z, d.u_n};
+#pragma unroll
+            for (int q = 0; q < 3; ++q) {
+                slopes[(mine * 3 + q) * H + k] = du[(n * 3 + q) * H + k] = three[q];
+                da[(n * 3 + q) * H + k] = q == 2 ? d.n : three[q];
+            }
+        }
+        __syncthreads();
+        weigh(kept, rest, slopes + gate * H, 3 * H, sums);
+#pragma unroll
+        for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = sums[s];
+        __syncthreads();
+    }
+    if (!unit) return;
+    for (int q = 0; q < 3; ++q) my_dh += through[(q * SEQ + mine) * H + k];
+    dh[b * H + k] = my_dh;
+}
+#endif
+#endif

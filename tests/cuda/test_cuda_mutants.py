@@ -1,0 +1,89 @@
+"""The power of the check: each barrier of our own kernels is taken away once, and the emulator has to notice."""
+
+import re
+
+import numpy as np
+import pytest
+from cuda_helpers import GPU, close, emulated, needs_emulator, numbers
+from emulator import EmulatorError, Setting
+from tinyslm.kernels.cuda import _launch, attention, norm, recurrent, softmax
+
+pytestmark = [needs_emulator, pytest.mark.skipif(GPU, reason="a GPU does not tell what it forbids")]
+BARRIER = re.compile(r"__sync(threads|warp)\(\);")
+
+
+def draw(*shapes):
+    return [numbers(i, *shape).astype(np.float32) for i, shape in enumerate(shapes)]
+
+
+def lstm():
+    arrays = draw((3, 4, 2), (3, 32), (3, 32), (128, 2), (128, 32), (128,))
+    out, saved = recurrent.lstm_forward(*arrays)
+    return [out[0], *recurrent.lstm_backward(out, out, saved, arrays, (True,) * 6)]
+
+
+def gru():
+    arrays = draw((3, 4, 2), (3, 32), (96, 2), (96, 32), (96,), (32,))
+    out, saved = recurrent.gru_forward(*arrays)
+    return [out[0], *recurrent.gru_backward(out, out, saved, arrays, (True,) * 6)]
+
+
+def attend():
+    arrays = draw((1, 40, 16), (1, 40, 16), (1, 40, 16))
+    out, saved = attention.attention_forward(*arrays, causal=True)
+    return [out, *attention.attention_backward(out, out, saved, arrays, (True,) * 3, causal=True)]
+
+
+def normalise():
+    arrays = draw((3, 1100), (1100,), (1100,))
+    out, saved = norm.layer_norm_forward(*arrays)
+    return [out, *norm.layer_norm_backward(arrays[0] + 1, out, saved, arrays, (True,) * 3)]
+
+
+def soften():
+    (x,) = draw((3, 1100))
+    y = np.empty_like(x)
+    _launch.launch("softmax:softmax_2_shared", (3,), (64,), [x, y, *x.shape])
+    return [y, softmax.softmax_forward(x)[0]]
+
+
+# family, what runs, and the part of the text whose barriers it needs
+RUNS = {
+    "lstm": ("recurrent", lstm, r"#if GATES == 4([\s\S]*?)#else"),
+    "gru": ("recurrent", gru, r"#if GATES == 4[\s\S]*?#else([\s\S]*)"),
+    "attention": ("attention", attend, r'"attention.cu"([\s\S]*)'),
+    "norm": ("norm", normalise, r"([\s\S]*)"),
+    "softmax": ("softmax", soften, r"([\s\S]*)"),
+}
+
+
+def mutants(text, part):
+    """The text without one of the barriers of the part, for each of them; and the line of that barrier."""
+    found = re.search(part, text)
+    for barrier in BARRIER.finditer(text, *found.span(1)):
+        yield text.count("\n", 0, barrier.start()), text[: barrier.start()] + ";" + text[barrier.end() :]
+
+
+def noticed(run, wanted):
+    """Whether the emulator, or else the result, tells that something is wrong."""
+    try:
+        with emulated(Setting("check")), np.errstate(all="ignore"):
+            for got, want in zip(run(), wanted, strict=True):
+                close(got, want)
+    except (EmulatorError, AssertionError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_barrier_counts(monkeypatch, name):
+    family, run, part = RUNS[name]
+    text = _launch.source(family)
+    with emulated():
+        wanted = run()
+    assert not noticed(run, wanted)
+    tried = list(mutants(text, part))
+    assert len(tried) >= 3
+    for line, mutant in tried:
+        monkeypatch.setattr(_launch, "source", lambda family, mutant=mutant: mutant)
+        assert noticed(run, wanted), f"the barrier is not missed: {text.splitlines()[line]}"

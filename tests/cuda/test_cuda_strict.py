@@ -1,0 +1,137 @@
+"""Everything on an array library as strict as CuPy: no NumPy array slips in, and a training step never waits.
+
+The arrays are NumPy's behind a wrapper (`tests/cuda_sim/fake_cupy.py`), the kernels run on the emulator.
+"""
+
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import pytest
+from cuda_helpers import PROCESSORS, SHARED_LIMIT, as_tuple, close, compiled, needs_emulator
+from emulator import Setting
+from fake_cupy import FakeCupy, Waits
+from tinyslm.kernels.cuda import _launch
+from typer.testing import CliRunner
+
+import tinyslm as ts
+from tinyslm import device, nn
+from tinyslm.cli.main import app
+from tinyslm.engine import Op
+
+pytestmark = needs_emulator
+MAY_WAIT = {"gather", "scatter_add"}  # they look at the indices before they compute
+
+
+@contextmanager
+def strict_device(monkeypatch):
+    """A block in which `ts.use("cuda")` computes on the strict arrays."""
+    monkeypatch.setitem(device._found, "cuda", device.Found("cuda", True))
+    xp = FakeCupy(partial(compiled, Setting()))
+    before = _launch.choose_gpu(_launch.Gpu(xp, xp.RawModule, SHARED_LIMIT, PROCESSORS))
+    try:
+        with ts.use("cuda"):
+            yield
+    finally:
+        _launch.choose_gpu(before)
+
+
+def run(op, arrays, attributes):
+    """Outputs and gradients of an operation, and how often the host waited for them."""
+    Waits.count = 0
+    inputs = [ts.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    outputs = [o for o in as_tuple(op(*inputs, **attributes)) if o.dtype.kind == "f"]
+    sum((o * (i + 1)).sum() for i, o in enumerate(outputs)).backward()
+    waits = Waits.count
+    found = [*outputs, *(t.grad for t in inputs if t.grad is not None)]
+    return [t.numpy() for t in found], waits
+
+
+@pytest.mark.parametrize("name", Op.registry)
+def test_every_operation(monkeypatch, name):
+    op = Op.registry[name]
+    for arrays, attributes in [] if op.samples_of is None else list(op.samples_of(np.random.default_rng(0))):
+        arrays = list(map(np.asarray, arrays))
+        if all(a.dtype.kind != "f" for a in arrays):
+            continue
+        with ts.use("numpy"):
+            wanted, _ = run(op, arrays, attributes)
+        with strict_device(monkeypatch):
+            found, waits = run(op, arrays, attributes)
+        assert waits == 0 or name in MAY_WAIT
+        for got, want in zip(found, wanted, strict=True):
+            close(got, want, name)
+
+
+def images(*shape):
+    return lambda rng: [rng.standard_normal(shape).astype(np.float32)]
+
+
+LAYERS = {
+    "linear": (lambda r: nn.Sequential(nn.Linear(4, 6, rng=r), nn.GELU(), nn.Linear(6, 3, rng=r)), images(3, 4)),
+    "norm and dropout": (lambda r: nn.Sequential(nn.LayerNorm(4), nn.Dropout(0.2, rng=r), nn.RMSNorm(4)), images(3, 4)),
+    "embedding": (lambda r: nn.Embedding(7, 4, rng=r), lambda r: [r.integers(0, 7, (2, 5))]),
+    "lstm": (lambda r: nn.LSTM(4, 5, bidirectional=True, num_layers=2, rng=r), images(2, 6, 4)),
+    "gru": (lambda r: nn.GRU(4, 32, rng=r), images(2, 6, 4)),
+    "attention": (lambda r: nn.MultiHeadAttention(8, 2, rng=r), lambda r: images(2, 6, 8)(r) * 3),
+    "transformer": (lambda r: nn.TransformerEncoderLayer(8, 2, 16, rng=r), images(2, 6, 8)),
+    "convolution": (lambda r: nn.Conv1d(3, 4, 2, rng=r), images(2, 3, 6)),
+    "batch norm": (lambda r: nn.BatchNorm1d(4), images(3, 4)),
+}
+
+
+def train(make, draw):
+    """The parameters after three clipped steps, and how often the host waited in them."""
+    rng = np.random.default_rng(1)
+    model = make(rng)
+    optimizer = ts.optim.AdamW(model.parameters(), lr=0.01, eps=1e-2)  # gradients of 0 are noise
+    batches = [[ts.tensor(a) for a in draw(rng)] for _ in range(3)]
+    Waits.count = 0
+    for batch in batches:
+        out = as_tuple(model(*batch))[0]
+        loss = ts.cross_entropy(out, ts.tensor(np.zeros(out.shape[:-1], int)))
+        optimizer.zero_grad()
+        loss.backward()
+        ts.optim.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+    waits = Waits.count
+    return [p.numpy() for p in model.parameters()], waits
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_training_never_waits_and_learns_the_same(monkeypatch, name):
+    with ts.use("numpy"):
+        wanted, _ = train(*LAYERS[name])
+    with strict_device(monkeypatch):
+        found, waits = train(*LAYERS[name])
+    assert waits == 0
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-5)
+
+
+def test_the_strict_arrays_are_strict(monkeypatch):
+    with strict_device(monkeypatch):
+        x, Waits.count = ts.tensor([1.0, 2.0]), 0
+        with pytest.raises(TypeError, match="Implicit conversion"):
+            np.asarray(x._data)
+        with pytest.raises(TypeError, match="NumPy array of shape"):
+            x._data + np.ones(2, np.float32)
+        with pytest.raises(TypeError, match="no function"):
+            np.frompyfunc(abs, 1, 1)(x._data)
+        assert Waits.count == 0
+        assert float(x._data[0]) == 1 and bool(x._data[1] > 0) and x._data[x._data > 1].shape == (1,)
+        assert Waits.count == 3
+
+
+@pytest.mark.parametrize("model", ["bow", "transformer"])
+def test_the_commands_train_and_predict(monkeypatch, tmp_path, model):
+    rows = [f"{'lovely fine' if i % 2 else 'poor awful'} thing {i % 7},{'good' if i % 2 else 'bad'}" for i in range(40)]
+    data = tmp_path / "data.csv"
+    data.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    small = ["--epochs", "1", "--model", model, "--hidden", "8", "--heads", "2", "--length", "8"]
+    place = ["--out", str(tmp_path / "m"), "--backend", "cuda"]
+    with strict_device(monkeypatch):
+        trained = CliRunner().invoke(app, ["train", "classifier", str(data), *place, *small])
+        assert trained.exit_code == 0, trained.output
+        answer = CliRunner().invoke(app, ["predict", str(tmp_path / "m"), "a lovely thing", "--backend", "cuda"])
+    assert answer.exit_code == 0 and ("good" in answer.output or "bad" in answer.output), answer.output
