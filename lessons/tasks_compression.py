@@ -226,11 +226,8 @@ def slope(z, teacher, T):
 
 z, teacher = (ts.tensor(rng.normal(size=(5, 3)), requires_grad=k == 0) for k in range(2))
 for T in (1.0, 3.0):
-    check(
-        "B18",
-        f"the gradient of the loss at T = {T:.0f} is right",
-        ts.gradcheck(partial(soft, teacher=teacher, T=T), [z]),
-    )
+    report = ts.gradcheck(partial(soft, teacher=teacher, T=T), [z])
+    check("B18", f"the gradient of the loss at T = {T:.0f} is right", report)
     (g,) = ts.grad(soft(z, teacher, T), z)
     check("B18", "and equals T (q - p) / N", np.allclose(g.numpy(), slope(z, teacher, T), atol=1e-12))
 far = (z - z.mean(1, keepdim=True)).numpy() - (teacher - teacher.mean(1, keepdim=True)).numpy()
@@ -273,11 +270,8 @@ def taught(z, rows):
 
 
 students = {}
-for name, loss, reviews in (
-    ("small, all labels", hard, 800),
-    ("small, 100 labels", hard, 100),
-    ("small, taught", taught, 800),
-):
+lessons = {"small, all labels": (hard, 800), "small, 100 labels": (hard, 100), "small, taught": (taught, 800)}
+for name, (loss, reviews) in lessons.items():
     begin = start(8, 4, np.random.default_rng(1))
     students[name] = fit(begin, loss, 150 // -(-reviews // 32), np.random.default_rng(2), reviews=reviews)
     right[name] = answer(x_test, *students[name]) == y_test
@@ -338,32 +332,26 @@ for name, (run, layers) in ways.items():
         clock.append(1000 * (time.perf_counter() - began))
     score[name] = (answers == y_test).mean()
     print(f"{name:20s}{size[name]:10,}{score[name]:10.1%}{min(clock):7.2f}")
-nonzero = sum(int((w != 0).sum()) for w in sparse)
-check(
-    "B18",
-    "packed: 4 bytes a value and 2 a column, a fifth of the size or less",
-    size["90 % zeros, packed"] == 6 * nonzero + 4 * (96 + 48 + 2 + 3) < 0.2 * size["as trained"],
-)
+expected = 6 * sum(int((w != 0).sum()) for w in sparse) + 4 * (96 + 48 + 2 + 3)
+small = size["90 % zeros, packed"] == expected < 0.2 * size["as trained"]
+check("B18", "packed: 4 bytes a value and 2 a column, a fifth of the size or less", small)
 check("B18", "int8: a quarter of the size, and the steps", size["int8"] == size["as trained"] // 4 + 4 * (96 + 48 + 2))
 agree = (answer_int8(x_test, *coded) == answer(x_test, *big)).mean()
 check("B18", f"int8 gives the same class for {agree:.1%} of the reviews", agree > 0.97, verdict="task")
 
 # %%
-picture = Figure(figsize=(9.2, 4), layout="constrained")
-left, middle = picture.subplots(1, 2)
-for (name, picked), look in zip(curve.items(), ("^:", "s--", "o-"), strict=True):
-    left.plot(100 * shares, picked, look, color={"^": "#E69F00", "s": "#D55E00", "o": "#0072B2"}[look[0]], label=name)
-left.axhline(0.5, color="black", linestyle=":", linewidth=1)
-left.set(ylim=(0.4, 1), xlabel="zeros (% of each matrix)", ylabel="accuracy on unseen reviews", title="Pruning")
-left.legend(frameon=False)
+picture = plot.lines(100 * shares, curve, "zeros (% of each matrix)", "accuracy on unseen reviews", "What can go")
+figure(picture, "Half right is a guess. The smallest numbers can go where numbers picked by chance can't.")
+picture = Figure(figsize=(7.2, 4), layout="constrained")
+axes = picture.subplots()
 for (name, share), mark, colour in zip(score.items(), "oXsD^v<", plot.COLOURS, strict=True):
     bar = np.sqrt(share * (1 - share) / len(y_test))
-    middle.errorbar(size[name] / 1000, share, bar, fmt=mark, color=colour, capsize=3, markersize=8, label=name)
-middle.set(xscale="log", ylim=(0.4, 1), xlabel="size (kB)", title="Size and accuracy")
-middle.set_xticks([100, 200, 500, 1000], ["100", "200", "500", "1000"])
-middle.minorticks_off()
-middle.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower right")
-figure(picture, "Right: thin lines are one standard error. Only a hundred labels cost much accuracy.")
+    axes.errorbar(size[name] / 1000, share, bar, fmt=mark, color=colour, capsize=3, markersize=8, label=name)
+axes.set(xscale="log", ylim=(0.4, 1), xlabel="size (kB)", ylabel="accuracy on unseen reviews", title="What is left")
+axes.set_xticks([100, 200, 500, 1000], ["100", "200", "500", "1000"])
+axes.minorticks_off()
+axes.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower right")
+figure(picture, "Thin lines are one standard error. Only a hundred labels cost much accuracy.")
 
 # %% [markdown]
 # ## Your turn
@@ -386,10 +374,8 @@ figure(picture, "Right: thin lines are one standard error. Only a hundred labels
 four = [quantise(w.T, top=7) for w in big]
 worst = max(error(w.T, *code) for w, code in zip(big, four, strict=True))
 eight, less = (np.abs(big[0].T - s * q).mean() for q, s in (coded[0], four[0]))
-print(
-    f"four bits: {worst:.4f} steps at most, a mean error {less / eight:.1f} times as large; "
-    f"{(answer_int8(x_test, *four) == y_test).mean():.1%} right"
-)
+share = (answer_int8(x_test, *four) == y_test).mean()
+print(f"four bits: {worst:.4f} steps at most, a mean error {less / eight:.1f} times as large; {share:.1%} right")
 check("B18", "exercise 1: half a step again", 0.45 < worst <= 0.5 + 1e-4)
 check("B18", "and steps 127/7 times as long: so is the mean error, nearly", abs(less / eight / (127 / 7) - 1) < 0.15)
 every = np.concatenate([np.abs(w).ravel() for w in big])

@@ -82,17 +82,37 @@ def bag(texts, tokenizer):
     return ts.tensor(x)
 
 
+def untrained(words):
+    return [ts.tensor(np.zeros(shape, np.float32), requires_grad=True) for shape in (words, ())]
+
+
+def logits(x, w, b):
+    return x @ w + b
+
+
+def positive(logits):
+    return logits.numpy() > 0  # where p is above one half
+
+
 def by_bag(texts, labels, seed):
     tokenizer = WordTokenizer(size=10_000, punctuation=True).fit(texts)
-    x = bag(texts, tokenizer)
-    w, b = ts.tensor(np.zeros(x.shape[1], np.float32), requires_grad=True), ts.tensor(np.float32(0), requires_grad=True)
-    fit([w, b], lambda: loss(x @ w + b, labels), steps=100, rate=0.03)
-    return [((bag(some, tokenizer) @ w + b).numpy() > 0) for some in (texts, test.texts)]
+    x, unseen = bag(texts, tokenizer), bag(test.texts, tokenizer)
+    w, b = untrained(len(tokenizer))
+    fit([w, b], lambda: loss(logits(x, w, b), labels), steps=100, rate=0.03)
+    return [positive(logits(some, w, b)) for some in (x, unseen)]
 
 
-x, w = np.eye(3)[[0, 1, 1, 2]], np.array([0.5, -1.0, 2.0])
+words, some = WordTokenizer(size=10_000, punctuation=True).fit(["good film", "bad film"]), ["film good good", "bad", ""]
+occurs = [[i in words.encode(text) for i in range(len(words))] for text in some]
+check("B21", "a bag has a one for each word that occurs, however often, and zeros for the others",
+      (bag(some, words).numpy() == occurs).all() and list(np.sum(occurs, axis=1)) == [2, 1, 0])  # fmt: skip
+x, w, b = np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]]), np.array([0.5, -1.0, 2.0]), 0.25
+check("B21", "b and the weights of the words are added", list(logits(x, w, b)) == [0.75, -0.75, -0.25, 2.25])
+check("B21", "above one half is positive, one half is not", list(positive(ts.tensor([-1.0, 0, 1]))) == [0, 0, 1])
+at_first = loss(logits(bag(some, words), *untrained(len(words))), np.array([1, 0, 1])).item()
+check("B21", "without training each review has p = 1/2: the loss is ln 2", np.isclose(at_first, np.log(2)))
 check("B21", "the gradient of the bag's loss is right",
-      ts.gradcheck(lambda w: loss(ts.tensor(x) @ w, np.array([1, 0, 1, 1])), [w]))  # fmt: skip
+      ts.gradcheck(lambda w: loss(logits(ts.tensor(x), w, b), np.array([1, 0, 1, 1])), [w]))  # fmt: skip
 
 # %% [markdown]
 # ## Second model: an LSTM
@@ -119,7 +139,7 @@ def by_lstm(texts, labels, seed, steps=150, width=24):
     fit([*embedding.parameters(), *lstm.parameters(), *dense.parameters()], batch, steps, rate=0.01)
     unseen = pad([tokenizer.encode(text) for text in test.texts], length=T)[0]
     with ts.no_grad():
-        return [scores(some).numpy() > 0 for some in (ids, unseen)]
+        return [positive(scores(some)) for some in (ids, unseen)]
 
 
 # %% [markdown]

@@ -47,6 +47,8 @@ ids, answers = texts(4, 3, np.random.default_rng(0))
 print(ids)
 first = (ids[:, 0] == answers).all() and ids[:, 1:].min() >= K
 check("A20", "the answer stands in the first column and nowhere else", first)
+check("A20", "d others follow it, and one question mark, in the last column only",
+      ids.shape == (4, 3 + 2) and ((ids == 2 * K) == (np.arange(5) == 4)).all())  # fmt: skip
 
 # %% [markdown]
 # ## The models
@@ -83,9 +85,26 @@ weights = {
 }
 for kind in kinds:
     print(f"{kind:10s}", "  ".join(f"L = {d}, H = {h}: {weights[kind, d, h]:6,} parameters" for d, h in sizes))
-small = Model("LSTM", 1, 4, np.random.default_rng(0), "float64")
-check("A20", "the gradient through the distance is right",
-      ts.gradcheck(small.through, [np.random.default_rng(1).normal(size=(1, 5, 4))]))  # fmt: skip
+in_a_layer = {"RNN": (2, 1), "LSTM": (4 * 2, 4 * 1), "attention": (4 + 2 * 2, 4 + 3 + 4)}  # times H^2, times H
+by_hand = {
+    (kind, L, H): L * (squares * H**2 + vectors * H) + (2 * K + 1) * H + (H + 1) * K + 2 * H * (kind == "attention")
+    for kind, (squares, vectors) in in_a_layer.items()
+    for L, H in sizes
+}
+check("A20", "the numbers of parameters are those counted by hand", weights == by_hand)
+
+small = {kind: Model(kind, 1, 4, np.random.default_rng(0), "float64") for kind in kinds}
+x = np.random.default_rng(1).normal(size=(1, 5, 4))
+check("A20", "the gradient through the distance is right", ts.gradcheck(small["LSTM"].through, [x]))
+h, (W, U, b) = np.zeros(4), (p.numpy() for p in small["RNN"].body.parameters())
+for t in range(5):
+    h = np.tanh(W @ x[0, t] + U @ h + b)
+check("A20", "RNN: the last vector is the state after all the tokens, step by step",
+      np.allclose(small["RNN"].through(ts.tensor(x)).numpy(), h))  # fmt: skip
+blocks, small["attention"].body = small["attention"].body, lambda x: x
+marked = x[0, 4] + [np.sin(4), np.cos(4), np.sin(0.04), np.cos(0.04)]  # the fifth token: position 4
+check("A20", "attention: the blocks get the last token with the sine and cosine of its position",
+      np.allclose(small["attention"].through(ts.tensor(x)).numpy(), marked))  # fmt: skip
 
 # %% [markdown]
 # ## Before training: how much gradient arrives from afar

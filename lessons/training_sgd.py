@@ -19,8 +19,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinyslm as ts
-from tinyslm import nn, optim
-from tinyslm.lesson import check, figure
+from tinyslm import nn, optim, plot
+from tinyslm.lesson import check, figure, minimise
 
 ts.use("numpy")  # the arrays are small: no kernel has to be compiled
 
@@ -45,11 +45,7 @@ def descend(gradient, start, eta, steps=100, momentum=0.0, decay=lambda t: 1.0):
 def library(start, slopes, steps=100, **how):
     """The same with ts.optim.SGD, on the loss sum(a theta^2) / 2."""
     theta = ts.tensor(np.array(start, float), requires_grad=True)
-    sgd = optim.SGD([theta], **how)
-    for _ in range(steps):
-        sgd.zero_grad()
-        (theta * theta * ts.tensor(slopes) / 2).sum().backward()
-        sgd.step()
+    minimise(optim.SGD([theta], **how), lambda: theta * theta * ts.tensor(slopes) / 2, steps)
     return theta.numpy()
 
 
@@ -105,22 +101,12 @@ root = np.sqrt(high / low)
 mu, eta_mu = ((root - 1) / (root + 1)) ** 2, (2 / (np.sqrt(low) + np.sqrt(high))) ** 2
 heavy = descend(lambda p: slopes * p, start, eta_mu, momentum=mu)
 print(f"mu = {mu:.3f}, eta = {eta_mu:.4f}: distance after 100 steps {np.abs(heavy[-1]).max():.1e}")
-check(
-    "",
-    "with momentum it comes more than a million times as near",
-    1e6 * np.abs(heavy[-1]).max() < np.abs(plain[-1]).max(),
-)
-check(
-    "",
-    "equal to ts.optim.SGD with momentum",
-    np.allclose(heavy[-1], library(start, slopes, lr=eta_mu, momentum=mu), atol=1e-12),
-)
-constant = descend(lambda p: 1.0, 0.0, 0.01, 500, momentum=0.9)
-check(
-    "",
-    "on an even slope the steps grow to 1 / (1 - mu) times as long",
-    np.isclose(-np.diff(constant)[-1], 0.01 / (1 - 0.9)),
-)
+nearer = np.abs(plain[-1]).max() / np.abs(heavy[-1]).max()
+check("", "with momentum it comes more than a million times as near", nearer > 1e6)
+theirs = library(start, slopes, lr=eta_mu, momentum=mu)
+check("", "equal to ts.optim.SGD with momentum", np.allclose(heavy[-1], theirs, atol=1e-12))
+last = -np.diff(descend(lambda p: 1.0, 0.0, 0.01, 500, momentum=0.9))[-1]
+check("", "on an even slope the steps grow to 1 / (1 - mu) times as long", np.isclose(last, 0.01 / (1 - 0.9)))
 
 # %% [markdown]
 # ## Noise, and a rate that falls
@@ -148,14 +134,9 @@ for name, cloud in clouds.items():
     print(f"{name:16s} distance after 30 steps {cloud[30]:.3f}, after 300 {cloud[-1]:.3f}")
 predicted = np.sqrt((0.06 / (2 - 0.06 * slopes) / slopes).sum())
 print(f"cloud of the large rate as computed from eta and a: {predicted:.3f}")
-check(
-    "",
-    "the size of the cloud is the computed one, to 10 percent",
-    abs(clouds["constant, large"][-1] / predicted - 1) < 0.1,
-)
-falling = [clouds[name][-1] for name in ("linear to 0", "cosine to 0")]
-check("", "both falling rates end nearer than both constant ones",
-      max(falling) < min(clouds["constant, large"][-1], clouds["constant, small"][-1]))  # fmt: skip
+large, small, *falling = (cloud[-1] for cloud in clouds.values())
+check("", "the size of the cloud is the computed one, to 10 percent", abs(large / predicted - 1) < 0.1)
+check("", "both falling rates end nearer than both constant ones", max(falling) < min(large, small))
 
 # %% [markdown]
 # ## A small net
@@ -167,27 +148,15 @@ check("", "both falling rates end nearer than both constant ones",
 rng = np.random.default_rng(1)
 turn = rng.uniform(0, np.pi, 200)
 labels = np.arange(200) % 2
-points = np.stack([np.cos(turn), np.sin(turn)], axis=1) * np.where(labels, -1, 1)[:, None] + labels[:, None] * [
-    1.0,
-    0.5,
-]
-points += rng.normal(0, 0.15, points.shape)
-x = ts.tensor(points)
+moons = np.stack([np.cos(turn), np.sin(turn)], axis=1) * np.where(labels, -1, 1)[:, None]
+x = ts.tensor(moons + labels[:, None] * [1.0, 0.5] + rng.normal(0, 0.15, moons.shape))
 
 
 def train(eta, steps=150, momentum=0.0):
-    net = nn.Sequential(
-        nn.Linear(2, 16, rng=np.random.default_rng(2)), nn.Tanh(), nn.Linear(16, 2, rng=np.random.default_rng(3))
-    )
-    net = net.to("float64")
-    sgd, losses = optim.SGD(net.parameters(), lr=eta, momentum=momentum), []
-    for _ in range(steps):
-        loss = ts.cross_entropy(net(x), labels)
-        losses.append(loss.item())
-        sgd.zero_grad()
-        loss.backward()
-        sgd.step()
-    return np.array(losses)
+    rng = np.random.default_rng(2)
+    net = nn.Sequential(nn.Linear(2, 16, rng=rng), nn.Tanh(), nn.Linear(16, 2, rng=rng)).to("float64")
+    sgd = optim.SGD(net.parameters(), lr=eta, momentum=momentum)
+    return np.array(minimise(sgd, lambda: ts.cross_entropy(net(x), labels), steps))
 
 
 tried_rates = 10.0 ** np.arange(-3, 3.1, 0.5)
@@ -240,14 +209,8 @@ right.legend(fontsize=9)
 figure(picture, "Left: momentum swings wider and arrives sooner. Right: too small crawls, too large diverges.")
 
 # %%
-picture = Figure(figsize=(7.6, 3.6), layout="constrained")
-axes = picture.subplots()
-for (name, cloud), colour, style in zip(
-    clouds.items(), ("#D55E00", "#E69F00", "#009E73", "#0072B2"), (":", "-.", "--", "-"), strict=True
-):
-    axes.semilogy(cloud, style, color=colour, label=name, linewidth=1.7)
-axes.set(xlabel="step", ylabel="distance (RMS of 200 runs)", title="Noisy gradients")
-axes.legend(fontsize=9)
+every = {name: cloud[::10] for name, cloud in clouds.items()}
+picture = plot.lines(np.arange(0, 301, 10), every, "step", "distance (RMS of 200 runs)", "Noisy gradients", log="y")
 figure(picture, "A large rate is fast and stays in its cloud; one that falls gets out of it.")
 
 # %% [markdown]
@@ -270,8 +233,5 @@ figure(picture, "A large rate is fast and stays in its cloud; one that falls get
 # %% solution
 edge = [np.abs(descend(lambda p: slopes * p, start, eta, 5000)[-1]).max() for eta in (0.0799, 0.0801)]
 check("", "exercise 1: the border is 2 / 25 = 0.08", edge[0] < 1e-3 and edge[1] > 1e3)
-check(
-    "",
-    "exercise 2: step 3 of a warm-up over 10 has 0.4 of the rate",
-    np.isclose(optim.warmup(10, optim.constant())(3), 0.4),
-)
+share = optim.warmup(10, optim.constant())(3)
+check("", "exercise 2: step 3 of a warm-up over 10 has 0.4 of the rate", np.isclose(share, 0.4))

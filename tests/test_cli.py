@@ -334,9 +334,16 @@ def test_out_that_is_a_file_or_lies_in_one(command, data, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
-def test_a_place_that_cannot_be_written(command, data):
-    answer = command("train", "classifier", data, "--out", "/proc/no", *TINY)
-    assert_refused(answer, "/proc/no.*name another one")
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(command, data, monkeypatch):
+    for work in ("tinyslm.cli.train.open_table", "tinyslm.cli.predict.Classifier.load", "tinyslm.audit.audit"):
+        monkeypatch.setattr(work, lambda *args, **more: pytest.fail("it has begun to work"))
+    for answer in (
+        command("train", "classifier", data, "--out", "/proc/no", *TINY),
+        command("evaluate", "model", data, "--out", "/proc/no"),
+        command("audit", "A2", "--out", "/proc/no"),
+    ):
+        assert_refused(answer, "--out: expected a folder that can be written, got .proc.no.*name another one")
+    assert_refused(command("audit", "A2", "--html", "/proc/page.html"), "--html: expected a folder that can be written")
 
 
 def test_a_full_disk(command, data, tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from .errors import CheckpointError
-from .files import atomic_write
+from .files import atomic_write, write_text
 
 Arrays = Mapping[str, Any]
 PathLike = str | os.PathLike[str]
@@ -71,7 +71,7 @@ def save_model(folder: PathLike, arrays: Arrays, config: Mapping[str, Any]) -> l
         path.mkdir(parents=True, exist_ok=True)
         _remove_parts(path, WEIGHTS, CONFIG)
         _write_arrays(path / WEIGHTS, plain, {HEADER_KEY: text})
-        _write_text(path / CONFIG, _to_text({**json.loads(text), **own}, indent=2))
+        write_text(path / CONFIG, _to_text({**json.loads(text), **own}, indent=2))
         _sync_folder(path)
     return warnings
 
@@ -168,10 +168,10 @@ def _write_and_switch(home: Path, arrays: dict[str, np.ndarray], text: str) -> N
     new = home / f"{max((int(p.name) for p in _numbered(home)), default=0) + 1:08d}"
     new.mkdir()
     _write_arrays(new / STATE_ARRAYS, arrays)
-    _write_text(new / STATE, text)
+    write_text(new / STATE, text)
     _sync_folder(new)
     _sync_folder(home)
-    _write_text(home / LATEST, _to_text({"format_version": FORMAT_VERSION, "folder": new.name}))
+    write_text(home / LATEST, _to_text({"format_version": FORMAT_VERSION, "folder": new.name}))
     _sync_folder(home)
 
 
@@ -321,11 +321,6 @@ def _key(key: Any, where: str) -> str:
             f"  Got: {key!r}; use str(key), or a list of pairs"
         )
     return key
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
 
 
 def _read_json(path: Path, remedy: str = "") -> dict[str, Any]:

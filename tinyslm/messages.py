@@ -203,7 +203,6 @@ MESSAGES: dict[str, str] = {
     "lessons.page.verdict": "verdict",
     "lessons.page.built_in": "built in",
     "lessons.page.not_run": "not run",
-    "lessons.page.missing": "no lesson builds these yet: {ids}",
     "lessons.page.solution": "Solution",
     "lessons.page.power": "The power of the checks",
     "lessons.page.power_said": "Single mistakes of a fixed list were planted in the source of what each lesson builds, "
@@ -237,7 +236,17 @@ MESSAGES: dict[str, str] = {
     "with copies the gradients of {names} are right",
     "finder.stale.cache": "backward changes the cache or the inputs in place{where}: a second call on the same cache "
     "gives another d{name}",
-    "finder.linear": "d{name} is not linear in the cotangent g ({law} is off by {off:.2g}): is g used, once?{where}",
+    "finder.linear.zero": "d{name} is not 0 for g = 0, but {off:.2g}: some term in backward lacks the factor g{where}",
+    "finder.linear.sum": "d{name} for g1 + g2 is not the sum of those for g1 and for g2 (off by {off:.2g}): g is there "
+    "more than once, or inside of a function{where}",
+    "finder.linear.scale": "d{name} for -1.7 g is not -1.7 times that for g (off by {off:.2g}): g is there more than "
+    "once, or inside of a function such as abs{where}",
+    "finder.zeros": "d{name} is 0 everywhere, expected {expected:.6g} at {place}: is it computed at all, and handed "
+    "on?{where}",
+    "finder.buffer": "all entries of the list {name} are one and the same array, which forward writes into{where}: "
+    "backward sees only what was written last; keep a copy for each step",
+    "finder.written": "backward changes {what} in place{where} and uses it afterwards: {names} are computed with the "
+    "changed numbers",
     "finder.layout": "every matrix gradient is the transpose of the right one ({names}): the numerator layout, kept "
     "consistently; expected the input's own shape{where}",
     "finder.shape": "d{name} has shape {got}, expected {wanted} as {name} itself{where}",
@@ -262,18 +271,27 @@ MESSAGES: dict[str, str] = {
     "finder.left": ", about {left} more were not tried for lack of time",
     "finder.evidence": "{count} gradients, {tried} changes tried",
     "finder.forward": " (derivative of line {line}: {code})",
-    "finder.note.truncated": "d{name} is right for the last {k} of {steps} steps only: the gradient through "
-    "time is truncated",
+    "finder.note.truncated": "d{name} is right for the last {k} of {steps} steps only: before them the gradient "
+    "through time is truncated or wrong",
     "finder.note.no_search": "no diagnosis: {why}",
-    "finder.cannot.timeout": "still running after {seconds:g} s: an endless loop?",
+    "finder.cannot.timeout": "still running after {seconds:g} s, and forward and backward have not come to their end "
+    "once: an endless loop, or far too much to compute?",
+    "finder.slow": "forward and backward run, but the time was over before their results could be compared; smaller "
+    "arrays are enough for a check, and --seconds gives more time",
     "finder.fix.sign": "{part} needs the other sign",
     "finder.fix.factor": "{part} must be multiplied by {wanted}",
     "finder.fix.zero": "{part} must not be there",
     "finder.fix.instead": "expected {wanted} in place of {part}",
     "finder.fix.operand": "expected {wanted} in place of {operand}",
+    "finder.fix.operand.same": "another {operand} is meant than the one that stands here: as it was before it was "
+    "changed, or as it is afterwards",
+    "finder.fix.term": "{operand} is a term too much in {part}: counted twice?",
+    "finder.at_column": "{part} (column {column})",
     "finder.fix.missing": "the factor {wanted} is missing in {part}",
     "finder.fix.normaliser": "the share of the normaliser or mean is missing in {part}: - {wanted}",
     "finder.fix.add": "+= expected: each use adds its share, here the last one wins",
+    "finder.fix.add.again": "each use should add its share, and only the last one is left: is the array that it is "
+    "added to made anew, or an index repeated (np.add.at)?",
     "finder.fix.scatter": "{wanted} expected: where an index repeats, only the last write counts",
     "finder.fix.unbroadcast": "{part} must be summed over the dimensions along which {wanted} was repeated",
     "finder.fix.index": "{part} needs another index: {wanted}",
@@ -289,13 +307,15 @@ MESSAGES: dict[str, str] = {
     "finder.fix.carry.factor": "{operand}, carried from one step to the next, lacks the factor {wanted} of "
     "the step before",
     "finder.fix.carry.instead": "{operand} is not carried on: expected {wanted} of the step before",
+    "finder.fix.carry.instead.same": "{operand} begins anew in each step: what the steps before gave is lost",
     "finder.fix.name": "under the name {wanted} stands the gradient that belongs to {value}",
     "finder.fix.path": "a term is missing in {part}: the share that comes back through line {line}: {code}",
     "finder.fix.path.input": "a term is missing in {part}",
     "finder.fix.twice": "a term is too much in {part}: the share that comes back through line {line}: {code}",
     "finder.fix.twice.input": "a term is too much in {part}",
-    "finder.fix.other": "{part} is not right; expected the gradient that belongs to line {line}: {code}",
-    "finder.fix.other.input": "{part} is not right",
+    "finder.fix.other": "{spot} is {given:.4g} and should be {expected:.4g}, as what comes back through line "
+    "{line}: {code}",
+    "finder.fix.other.input": "{spot} is {given:.4g} and should be {expected:.4g}",
     "finder.fix.text": "expected {wanted} in place of {old}",
     "finder.fix.line": "this line must not be there",
     "finder.fix.handed": "{wanted} is missing at the end of each step of the loop",

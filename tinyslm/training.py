@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from . import device
 from .checkpoint import load_state, save_state
 from .data import Batches
 from .errors import CheckpointError, OptionError, TinyslmError
@@ -87,6 +88,17 @@ class Sums:
 
 
 @dataclass
+class Unread:
+    """What a step gave, while its numbers may still be on their way: on a GPU, asking for them means waiting."""
+
+    step: int
+    loss: Any
+    hits: Any
+    rows: int
+    tokens: int
+
+
+@dataclass
 class Trainer:
     """Trains a model; see the module's docstring.
 
@@ -94,7 +106,7 @@ class Trainer:
         model: what is trained.
         optimizer: over the model's parameters.
         batches: the rows of the training data.
-        step: rows -> (mean loss as a tensor, number of hits, number of tokens).
+        step: rows -> (mean loss as a tensor, number of hits, number of tokens); on a GPU the hits may lie there.
         epochs: how many passes over the data.
         validate: () -> {"loss": ..., "accuracy": ...} on data not trained on, or None.
         scheduler: changes the learning rate after each step, or None.
@@ -104,14 +116,16 @@ class Trainer:
         settings: what a resumed run must share with the one it goes on with: text, numbers, lists of them.
         folder: where checkpoints and the log go; None keeps nothing.
         save_seconds: time between checkpoints inside an epoch; one is written after every epoch anyway.
-        listener: called with a `Progress` after each step.
+        read_every: on a GPU, losses and hits are read in one go after so many steps, and at the end of an epoch; in
+            between the host never waits for them. On the CPU they are read in each step.
+        listener: called with a `Progress` after each step; on a GPU, each time the losses were read.
         epoch_listener: called with the record of each finished epoch.
     """
 
     model: Module
     optimizer: Optimizer
     batches: Batches
-    step: Callable[[Rows], tuple[Tensor, float, int]]
+    step: Callable[[Rows], tuple[Tensor, Any, int]]
     epochs: int
     validate: Callable[[], Metrics] | None = None
     scheduler: LRScheduler | None = None
@@ -121,13 +135,17 @@ class Trainer:
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     save_seconds: float = 30.0
+    read_every: int = 20
     listener: Callable[[Progress], None] | None = None
     epoch_listener: Callable[[dict[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise OptionError(f"epochs: expected at least 1, got {self.epochs}")
+        if self.read_every < 1:
+            raise OptionError(f"read_every: expected at least 1, got {self.read_every}")
         self.history: list[dict[str, float]] = []
+        self._unread: list[Unread] = []
         self.sums = Sums()
         self.best: dict[str, np.ndarray] = {}
         self.best_epoch = 0
@@ -166,7 +184,8 @@ class Trainer:
             start = time.perf_counter()
             self._one_step(rows)
             self.sums.seconds += time.perf_counter() - start
-            self._tell()
+            if not self._unread:
+                self._tell()
             unfinished = self.batches.index < len(self.batches)
             if unfinished and self.stop_requested:
                 return False
@@ -176,9 +195,9 @@ class Trainer:
 
     def _one_step(self, rows: Rows) -> None:
         loss, hits, tokens = self.step(rows)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            raise self._not_finite("The loss", value)
+        self._unread.append(Unread(self.batches.index, loss._data, hits, len(rows), tokens))
+        if device.backend() != "cuda":
+            self._read()
         self.optimizer.zero_grad()
         loss.backward()
         if self.clip_norm is not None:
@@ -186,7 +205,17 @@ class Trainer:
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        self.sums.add(value, hits, len(rows), tokens)
+        if len(self._unread) >= self.read_every or self.batches.index == len(self.batches):
+            self._read()
+
+    def _read(self) -> None:
+        """Fetch the numbers of all unread steps, with one wait; they are added up here, so the sums have one order."""
+        unread, self._unread = self._unread, []
+        values = _fetch([u.loss for u in unread] + [u.hits for u in unread])
+        for u, loss, hits in zip(unread, values[: len(unread)], values[len(unread) :], strict=True):
+            if not math.isfinite(loss):
+                raise self._not_finite("The loss", loss, u.step)
+            self.sums.add(loss, hits, u.rows, u.tokens)
 
     def _finish_epoch(self) -> None:
         record: dict[str, float] = {"epoch": self.batches.epoch}
@@ -212,8 +241,8 @@ class Trainer:
             self.best_epoch = len(self.history)
             self.best = {k: np.array(v) for k, v in self.model.state_dict().items()}
 
-    def _not_finite(self, what: str, value: object) -> TrainingError:
-        place = f"epoch {self.batches.epoch + 1}, step {self.batches.index}"
+    def _not_finite(self, what: str, value: object, step: int | None = None) -> TrainingError:
+        place = f"epoch {self.batches.epoch + 1}, step {step or self.batches.index}"
         place = place if self.batches.index else f"the end of epoch {self.batches.epoch}"
         kept = "" if self.folder is None else f"\n  The checkpoint before it is kept in {self.folder}"
         return TrainingError(
@@ -264,6 +293,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, if there is a folder. Weights that are not finite never replace a good checkpoint."""
+        self._read()  # the sums belong to the checkpoint
         self._saved_at = time.monotonic()
         weights = self.model.state_dict()
         for name, value in weights.items():
@@ -339,6 +369,12 @@ class Trainer:
         names = list(self.history[0])
         rows = [",".join(names), *(",".join(f"{r.get(n, '')}" for n in names) for r in self.history)]
         write_text(self.folder / LOGS[1], "\n".join(rows) + "\n")
+
+
+def _fetch(numbers: list[Any]) -> list[float]:
+    """Numbers, wherever they lie, as Python's; with one wait for all of them."""
+    xp: Any = device.array_module()
+    return xp.stack([xp.asarray(n, np.float64).reshape(()) for n in numbers]).tolist() if numbers else []
 
 
 def _score(record: dict[str, float]) -> tuple[float, float]:

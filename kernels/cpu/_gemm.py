@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ._jit import inline, jit
-from ._memory import empty, zeros
 from ._parallel import split
 from ._tile import ROWS, make_tile, panel_width
 
@@ -77,7 +76,7 @@ def panels_of_rows(w: np.ndarray, out_width: int) -> np.ndarray:
     """B = W^T for the rows of w (G, H, K): panels with K rows, in which each of the G parts has out_width columns."""
     parts, _, depth = w.shape
     width = panel_width(w.itemsize)
-    panels = empty((parts * out_width // width, depth, width), w.dtype)
+    panels = np.empty((parts * out_width // width, depth, width), w.dtype)
     _panels_of_rows(w, panels)
     return panels
 
@@ -95,7 +94,7 @@ def _panels_of_rows(w, panels):
 def panels_of_columns(w: np.ndarray) -> np.ndarray:
     """B = W for w (R, N): panels with R rows."""
     width = panel_width(w.itemsize)
-    panels = empty((-(-w.shape[1] // width), len(w), width), w.dtype)
+    panels = np.empty((-(-w.shape[1] // width), len(w), width), w.dtype)
     _panels_of_columns(w, panels)
     return panels
 
@@ -117,7 +116,7 @@ def gram(a: np.ndarray, panels: np.ndarray, ranges: Any) -> np.ndarray:
     ranges[i, 0] to ranges[i, 1] are computed, the others are 0.
     """
     count, _, width = panels.shape
-    c = zeros((count, a.shape[1], width), a.dtype)
+    c = np.zeros((count, a.shape[1], width), a.dtype)
     limits = np.array(ranges, np.int64).reshape(-1, 2)
     work = a.shape[1] * panels.size // WORK
     split(lambda start, stop: _gram(a, panels, limits, c, start, stop), count, work)

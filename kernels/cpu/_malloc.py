@@ -10,7 +10,7 @@ import ctypes
 import os
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # the names and numbers of malloc.h
-MOST = 1 << 30  # bytes
+MOST, MOST_OF_OLDER = 1 << 30, 1 << 25  # bytes
 
 
 def keep_memory() -> bool:
@@ -20,6 +20,8 @@ def keep_memory() -> bool:
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - others have a mallopt, too, with other numbers
-        return all(library.mallopt(name, MOST) == 1 for name in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
+        # Setting either one switches off the threshold that adapts itself, so an older glibc needs the number it takes.
+        kept = any(library.mallopt(M_MMAP_THRESHOLD, size) == 1 for size in (MOST, MOST_OF_OLDER))
+        return kept and library.mallopt(M_TRIM_THRESHOLD, MOST) == 1
     except (OSError, TypeError, AttributeError):  # another C library; Windows has none under this name
         return False

@@ -2,9 +2,9 @@
 
 For N heads in all, T queries, S keys of size D and values of size D: operations 4 N T S D forward, 10 N T S D backward
 in matrix products, half of that where only the past is seen, and one exponential for each weight in each direction.
-Bytes: nothing of size T S is stored. Forward works on ROWS queries at a time and keeps two numbers for each, its largest
-score and one over its sum of exponentials; backward finds the weights of a tile again from them while the tile is in
-the fast cache. So memory grows with T, not with T squared, and tiles above the diagonal are never computed.
+Bytes: nothing of size T S is stored. Forward works on ROWS queries at a time and keeps two numbers for each, its
+largest score and one over its sum of exponentials; backward finds the weights of a tile again from them while the tile
+is in the fast cache. So memory grows with T, not with T squared, and tiles above the diagonal are never computed.
 
 A head's rows are read where they lie, whatever the distance from one to the next: a query may be a part of a row of
 [Q | K | V] (`self_attention`). The products are those of `_gemm.py`.
@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arrays import ready
-from ._gemm import DEPTH, WORK, block, to_panels
+from ._gemm import WORK, to_panels
 from ._jit import inline, jit
 from ._math import exp, row_max
-from ._memory import empty
 from ._parallel import split
-from ._tile import ROWS as BLOCK
+from ._product import product, store, strips_of
 from ._tile import panel_width
 
 ROWS = 48  # queries of a tile forward, keys of a tile backward
@@ -67,7 +66,7 @@ def attention_forward(
     the keys s <= t + S - T. A query that sees nothing gives 0. `scale` is 1 / sqrt(D) unless given.
     Vaswani and others, "Attention is all you need", 2017.
     """
-    out = empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    out = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
     return out, _forward(q, k, v, out, mask, causal, scale)
 
 
@@ -84,7 +83,7 @@ def attention_backward(
     """With P the weights, dP = g v^T and dA = P (dP - rowsum(P dP)): dq = scale dA k, dk = scale dA^T q, dv = P^T g."""
     if not any(needs):
         return (None,) * len(needs)
-    found = tuple(empty(a.shape, a.dtype) for a in arrays)
+    found = tuple(np.empty(a.shape, a.dtype) for a in arrays)
     _backward(g, out, saved, arrays, found, mask, causal, scale)
     return tuple(d if need else None for d, need in zip(found, needs, strict=True))
 
@@ -93,8 +92,9 @@ def self_attention_forward(
     qkv: np.ndarray, heads: int = 1, mask: Any = None, causal: bool = False
 ) -> tuple[np.ndarray, Saved]:
     """Attention of each head on its parts of qkv (B, T, 3 D): queries, keys and values side by side; to (B, T, D)."""
-    out = empty((*qkv.shape[:2], qkv.shape[2] // 3), qkv.dtype)
-    saved = _forward(*_parts(qkv, 3, heads), *_parts(out, 1, heads), mask, causal, None)
+    out = np.empty((*qkv.shape[:2], qkv.shape[2] // 3), qkv.dtype)
+    q, k, v = _parts(qkv, 3, heads)
+    saved = _forward(q, k, v, _parts(out, 1, heads)[0], mask, causal, None)
     return out, saved
 
 
@@ -104,7 +104,7 @@ def self_attention_backward(
     """The gradients of queries, keys and values, side by side as they came."""
     if not needs[0]:
         return (None,)
-    found, (g,), (out,) = empty(arrays[0].shape, g.dtype), _parts(g, 1, heads), _parts(out, 1, heads)
+    found, (g,), (out,) = np.empty(arrays[0].shape, g.dtype), _parts(g, 1, heads), _parts(out, 1, heads)
     _backward(g, out, saved, _parts(arrays[0], 3, heads), _parts(found, 3, heads), mask, causal, None)
     return (found,)
 
@@ -159,13 +159,14 @@ def _rows(a: np.ndarray) -> Rows:
 
 
 def _mask(mask: Any, q: np.ndarray, shape: tuple) -> Mask:
-    heads, _, keys = shape
+    heads, queries, keys = shape
     if mask is None:
         return Mask(np.zeros((1, 1, keys), q.dtype), np.zeros(heads, np.int64), 0)
     values = np.asarray(mask)
     values = values if values.dtype.kind == "f" else np.where(values, 0.0, -np.inf)
     values = values.reshape((1,) * (2 - values.ndim) + values.shape).astype(q.dtype, copy=False)
-    values = ready(np.broadcast_to(values, (*values.shape[:-1], keys)))
+    rows = 1 if values.shape[-2] == 1 else queries  # anything else does not broadcast, and would be read past its end
+    values = ready(np.broadcast_to(values, (*values.shape[:-2], rows, keys)))
     lead = values.shape[:-2]
     which = np.broadcast_to(np.arange(math.prod(lead)).reshape(lead), q.shape[:-2]).reshape(heads)
     return Mask(values.reshape(math.prod(lead), *values.shape[-2:]), ready(which), int(values.shape[-2] > 1))
@@ -197,25 +198,6 @@ def _panels_of_columns(a, start, step, columns, panels):
             panels[p, r, count:] = 0
 
 
-@inline
-def _product(rows, a, a_start, a_row, depth, panels, first, last, panel_row, c, c_start, c_row, add):
-    """C (+)= A B for `rows` rows of a, and the panels first .. last from their row panel_row on."""
-    width, count = panels.shape[2], (rows + BLOCK - 1) // BLOCK
-    for d in range(0, max(1, depth), DEPTH):
-        n = min(DEPTH, depth - d)
-        for p in range(first, last):
-            b_start = (p * panels.shape[1] + panel_row + d) * width
-            for i in range(count):
-                top, end = rows * i // count, rows * (i + 1) // count
-                at, to = a_start + top * a_row + d, c_start + top * c_row + (p - first) * width
-                block(end - top, a, at, a_row, panels, b_start, n, c, to, c_row, add or d > 0)
-
-
-@inline
-def _strips(n, width):
-    return (n + width - 1) // width
-
-
 # Forward.
 
 
@@ -224,8 +206,8 @@ def _attend(
     q, q_starts, q_row, k, k_starts, k_row, v, v_starts, v_row, out, out_starts, out_row,
     tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
 ):  # fmt: skip
-    keys_t = np.empty((_strips(keys, width), features, width), q.dtype)
-    value_panels = np.empty((_strips(values, width), keys, width), q.dtype)
+    keys_t = np.empty((strips_of(keys, width), features, width), q.dtype)
+    value_panels = np.empty((strips_of(values, width), keys, width), q.dtype)
     # A few more columns: rows at a distance of 4096 bytes would share a place in the first cache.
     scores = np.empty((ROWS, keys_t.shape[0] * width + GROUP), q.dtype)
     row = scores.shape[1]
@@ -236,13 +218,13 @@ def _attend(
         for t in range(0, queries, ROWS):
             count = min(ROWS, queries - t)
             seen = min(keys, max(0, t + count + keys - queries)) if causal else keys
-            at, panels = q_starts[n] + t * q_row, _strips(seen, width)
-            _product(count, q, at, q_row, features, keys_t, 0, panels, 0, scores, 0, row, False)
+            at, panels = q_starts[n] + t * q_row, strips_of(seen, width)
+            product(count, q, at, q_row, features, keys_t, 0, panels, 0, scores, 0, row, False)
             for r in range(count):
                 sees = min(keys, max(0, t + r + 1 + keys - queries)) if causal else keys
                 added = mask[which[n], (t + r) * mask_step]
                 tops[n, t + r], inverses[n, t + r] = _exponentials(scores[r], sees, seen, scale, masked, added)
-            _product(count, scores, 0, row, seen, value_panels, 0, len(value_panels), 0, sums, 0, sums.shape[1], False)
+            product(count, scores, 0, row, seen, value_panels, 0, len(value_panels), 0, sums, 0, sums.shape[1], False)
             for r in range(count):
                 to, inverse = out_starts[n] + (t + r) * out_row, inverses[n, t + r]
                 for j in range(values):
@@ -285,14 +267,14 @@ def _attend_back(
     dq, dq_starts, dq_row, dk, dk_starts, dk_row, dv, dv_starts, dv_row,
     tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
 ):  # fmt: skip
-    strips, wide, across = _strips(queries, width), _strips(features, width), _strips(values, width)
+    strips, wide, across = strips_of(queries, width), strips_of(features, width), strips_of(values, width)
     queries_t, g_t = np.empty((strips, features, width), q.dtype), np.empty((strips, values, width), q.dtype)
     query_panels, g_panels = np.empty((wide, queries, width), q.dtype), np.empty((across, queries, width), q.dtype)
     keys_t = np.empty((features, keys), q.dtype)
     dq_t = np.empty((features, strips * width), q.dtype)
     dots, top, inverse = np.zeros((3, strips * width + GROUP), q.dtype)
     weights, slopes = np.empty((ROWS, CHUNK + GROUP), q.dtype), np.empty((ROWS, CHUNK + GROUP), q.dtype)
-    slope_panels = np.empty((_strips(CHUNK, width), ROWS, width), q.dtype)
+    slope_panels = np.empty((strips_of(CHUNK, width), ROWS, width), q.dtype)
     row = weights.shape[1]
     dkeys, dvalues = np.empty((ROWS, wide * width), q.dtype), np.empty((ROWS, across * width), q.dtype)
     for n in range(start, stop):
@@ -305,39 +287,31 @@ def _attend_back(
         top[:queries], inverse[:queries] = tops[n], inverses[n]
         dq_t[:] = 0
         for s in range(0, keys, ROWS):
-            count, shift = min(ROWS, keys - s), keys - queries
-            dkeys[:], dvalues[:] = 0, 0
+            count, shift, dkeys[:], dvalues[:] = min(ROWS, keys - s), keys - queries, 0, 0
             first = max(0, s - shift) // width * width if causal else 0
             for t in range(first, queries, CHUNK):
                 size, p = min(CHUNK, queries - t), t // width
-                last = p + _strips(size, width)
+                last = p + strips_of(size, width)
                 at = k_starts[n] + s * k_row
-                _product(count, k, at, k_row, features, queries_t, p, last, 0, weights, 0, row, False)
+                product(count, k, at, k_row, features, queries_t, p, last, 0, weights, 0, row, False)
                 at = v_starts[n] + s * v_row
-                _product(count, v, at, v_row, values, g_t, p, last, 0, slopes, 0, row, False)
+                product(count, v, at, v_row, values, g_t, p, last, 0, slopes, 0, row, False)
                 for r in range(count):
                     hidden = min(size, max(0, s + r - shift - t)) if causal else 0  # queries that don't see this key
                     if masked:
                         _add_column(weights[r, :size], mask[which[n]], t, mask_step, s + r, scale)
-                    low, high = hidden // GROUP * GROUP, _strips(size, GROUP) * GROUP
+                    low, high = hidden // GROUP * GROUP, strips_of(size, GROUP) * GROUP
                     weights[r, :low], slopes[r, :low] = 0, 0
                     weights[r, low:hidden] = -np.inf
                     x, d, of = weights[r, low:high], slopes[r, low:high], slice(t + low, t + high)
                     _weight_row(x, d, top[of], inverse[of], dots[of], scale)
                 to_panels(slopes, count, slope_panels, 0)
-                _product(count, weights, 0, row, size, g_panels, 0, across, t, dvalues, 0, dvalues.shape[1], True)
-                _product(count, slopes, 0, row, size, query_panels, 0, wide, t, dkeys, 0, dkeys.shape[1], True)
-                _product(features, keys_t, s, keys, count, slope_panels, 0, last - p, 0, dq_t, t, dq_t.shape[1], True)
-            _store(dkeys, count, features, dk, dk_starts[n] + s * dk_row, dk_row)
-            _store(dvalues, count, values, dv, dv_starts[n] + s * dv_row, dv_row)
-        _store(dq_t.T, queries, features, dq, dq_starts[n], dq_row)
-
-
-@inline
-def _store(source, rows, size, a, start, step):
-    for r in range(rows):
-        for j in range(size):
-            a[start + r * step + j] = source[r, j]
+                product(count, weights, 0, row, size, g_panels, 0, across, t, dvalues, 0, dvalues.shape[1], True)
+                product(count, slopes, 0, row, size, query_panels, 0, wide, t, dkeys, 0, dkeys.shape[1], True)
+                product(features, keys_t, s, keys, count, slope_panels, 0, last - p, 0, dq_t, t, dq_t.shape[1], True)
+            store(dkeys, count, features, dk, dk_starts[n] + s * dk_row, dk_row)
+            store(dvalues, count, values, dv, dv_starts[n] + s * dv_row, dv_row)
+        store(dq_t.T, queries, features, dq, dq_starts[n], dq_row)
 
 
 @inline

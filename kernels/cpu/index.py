@@ -11,7 +11,6 @@ import numpy as np
 
 from ._arrays import as_rows, check_indices, ready
 from ._jit import jit
-from ._memory import empty
 from ._parallel import split
 
 
@@ -19,7 +18,7 @@ def embedding_forward(ids: np.ndarray, weight: np.ndarray, padding_idx: int | No
     """Rows of weight (V, D) at ids (...): (..., D). IndexError for an id outside 0 .. V - 1."""
     check_indices("ids", ids, len(weight))
     flat, w = _flat_ids(ids), ready(weight)
-    out = empty((flat.size, w.shape[1]), w.dtype)
+    out = np.empty((flat.size, w.shape[1]), w.dtype)
     split(lambda start, stop: _gather(flat, w, out, start, stop), flat.size, out.size)
     return out.reshape(*ids.shape, w.shape[1]), None
 
@@ -31,7 +30,7 @@ def embedding_backward(
     if not needs[1]:
         return None, None
     flat, gs = _flat_ids(arrays[0]), as_rows(g)
-    dweight = empty(arrays[1].shape, arrays[1].dtype)
+    dweight = np.empty(arrays[1].shape, arrays[1].dtype)
     padding = -1 if padding_idx is None else padding_idx
     split(lambda start, stop: _scatter_add(flat, gs, padding, dweight, start, stop), len(dweight), dweight.size)
     return None, dweight

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from ._arrays import as_rows, ready
-from ._memory import empty
 
 
 def affine_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, None]:
     """y = x W^T + b for x (..., D), W (H, D), b (H,): (..., H)."""
     rows, outputs = math.prod(x.shape[:-1]), len(weight)
-    y = empty((rows, outputs), x.dtype)
+    y = np.empty((rows, outputs), x.dtype)
     np.matmul(as_rows(x), weight.T, out=y)
     y += bias
     return y.reshape(*x.shape[:-1], outputs), None
@@ -25,10 +24,10 @@ def affine_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple
 
 def affine_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple) -> tuple:
     """dx = g W, dW = g^T x, db = sum of g over the rows."""
-    x, weight, bias = arrays
+    x, weight, _ = arrays
     gs, dx, dweight, dbias = as_rows(g), None, None, None
     if needs[0]:
-        dx = empty((len(gs), x.shape[-1]), x.dtype)
+        dx = np.empty((len(gs), x.shape[-1]), x.dtype)
         dx = np.matmul(gs, ready(weight), out=dx).reshape(x.shape)
     if needs[1]:
         dweight = np.matmul(gs.T, as_rows(x))

@@ -24,7 +24,6 @@ from ._arrays import ready
 from ._gemm import WORK, gram, multiply, padded, panels_of_columns, panels_of_rows, to_panels
 from ._jit import inline, jit
 from ._math import sigmoid, tanh
-from ._memory import empty
 from ._parallel import split
 
 A = np.ndarray
@@ -112,12 +111,12 @@ def _forward(
     count, width = int(first[-1]), cell.blocks * padded(hidden, x.dtype)
     saved = Saved(
         first,
-        empty((count, hidden + 1 + features), x.dtype),
-        empty((count, width), x.dtype),
-        empty((count, hidden) if cell.states > 1 else (0, 0), x.dtype),
+        np.empty((count, hidden + 1 + features), x.dtype),
+        np.empty((count, width), x.dtype),
+        np.empty((count, hidden) if cell.states > 1 else (0, 0), x.dtype),
     )
     panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn), padded(hidden, x.dtype))
-    state, y = [np.array(s, order="C") for s in states], empty((batch, time, hidden), x.dtype)
+    state, y = [np.array(s, order="C") for s in states], np.empty((batch, time, hidden), x.dtype)
     if mask is not None:
         y.fill(0)
     arrays = (ready(x), panels, *saved, *state, y)
@@ -131,7 +130,7 @@ def _backward(cell: Cell, g: tuple, saved: Saved, arrays: tuple, needs: tuple, r
     state = [np.zeros_like(h0) if a is None else np.array(a, order="C") for a in g[1:]]
     gy = np.zeros((*x.shape[:2], h0.shape[1]), x.dtype) if g[0] is None else ready(g[0])
     panels, dx = _panels_back(cell, w_ih, w_hh, needs[0]), _room_for(x, saved, needs[0])
-    da = empty((saved.gates.shape[1] // panels.shape[2], len(saved.rows), panels.shape[2]), x.dtype)
+    da = np.empty((saved.gates.shape[1] // panels.shape[2], len(saved.rows), panels.shape[2]), x.dtype)
     buffers = (gy, panels, *saved, *state, da, dx)
     work = 2 * saved.rows.size * saved.gates.shape[1] // WORK
     split(lambda start, stop: cell.backward(*buffers, reverse, start, stop), len(x), work)
@@ -168,7 +167,7 @@ def _panels_back(cell: Cell, w_ih: A, w_hh: A, with_x: bool) -> A:
 
 
 def _room_for(x: A, saved: Saved, wanted: bool) -> A:
-    dx = empty(x.shape if wanted else (0, 0, 0), x.dtype)
+    dx = np.empty(x.shape if wanted else (0, 0, 0), x.dtype)
     if len(saved.rows) < len(saved.first) - 1:  # some steps don't count
         dx.fill(0)
     return dx

@@ -16,7 +16,7 @@ from tinyslm.errors import OptionError
 
 SMALL = {
     "batch": 3, "time": 7, "vocabulary": 11, "features": 6, "hidden": 5, "filters": 4, "width": 8, "heads": 2,
-    "size": 4, "matrices": 2,
+    "size": 4, "matrices": 2, "lines": 40, "dim": 6, "min_count": 1,
 }  # fmt: skip
 ROWS = {name: w for name, w in all_workloads().items() if not isinstance(w, Commands)}
 
@@ -36,10 +36,10 @@ def made(workload, contender, folder):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_ours_runs_and_makes_gradients(name, tmp_path):
+def test_ours_runs_and_makes_something_to_compare(name, tmp_path):
     with ts.use("numpy"):
         found = made(ROWS[name], "tinyslm", tmp_path)
-    assert any(key.startswith(("gradient", "parameter")) for key in found)
+    assert name == "W8" or any(key.startswith(("gradient", "parameter", "logits")) for key in found)
     assert all(np.isfinite(a).all() for a in found.values())
 
 
@@ -51,7 +51,7 @@ def test_all_sides_do_the_same_work(name, side, tmp_path):
         ours = made(ROWS[name], "tinyslm", tmp_path)
     theirs = made(ROWS[name], side, tmp_path)
     assert ours.keys() == theirs.keys()
-    assert mismatch(ours, theirs, first=1e-4, later=1e-3) == ""
+    assert mismatch(ours, theirs, ROWS[name].first_tolerance, ROWS[name].later_tolerance) == ""
 
 
 def test_work_grows_with_the_sizes():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import learners
 import numpy as np
 import pytest
 
-from tinyslm.check.finder import check_derivation, check_file, check_torch
+from tinyslm.check.finder import Outcome, check_derivation, check_file, check_jax, check_torch
 from tinyslm.check.finder.learner import Forward, Point, from_file
 from tinyslm.check.finder.templates import TEMPLATES
+from tinyslm.check.finder.tidy import tidy
+from tinyslm.errors import OptionError
 
 # file, what stands there, what the learner wrote instead
 MISTAKES = [
@@ -82,7 +86,7 @@ def test_chance_is_told_with_its_line(tmp_path: Path) -> None:
 def test_an_ignored_cotangent(tmp_path: Path) -> None:
     text = TEMPLATES["dense"].replace("da = g * (1", "da = (1")
     outcome = check_file(_write(tmp_path, text), in_process=True)
-    assert "not linear" in str(outcome)
+    assert "lacks the factor g" in str(outcome)
     assert text[: text.index("da = (1")].count("\n") + 1 in outcome.lines
 
 
@@ -156,13 +160,100 @@ def test_a_process_with_limits(tmp_path: Path) -> None:
     assert "memory" in str(run_limited(_write(tmp_path, huge), 20, 0)).lower()
 
 
-def test_an_endless_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinyslm.check.finder import runner
+def test_an_endless_loop(tmp_path: Path) -> None:
+    from tinyslm.check.finder.runner import run_limited
 
-    monkeypatch.setattr(runner, "STARTUP", 1.0)
     text = TEMPLATES["dense"].replace("    da = g", "    while True:\n        pass\n    da = g")
-    outcome = runner.run_limited(_write(tmp_path, text), 1.0, 0)
-    assert outcome.code == 2 and "endless loop" in str(outcome)
+    outcome = run_limited(_write(tmp_path, text), 2.5, 0)
+    assert outcome.code == 2 and "still running after 2.5 s" in str(outcome)
+
+
+def test_the_verdict_stands_when_the_time_for_a_cause_is_over(tmp_path: Path) -> None:
+    text = TEMPLATES["lstm"].replace("dc * c[t] * f", "dc * c[t] * f * h[t].mean()")
+    outcome = check_file(_write(tmp_path, text), in_process=True, budget=0.0)
+    assert outcome.verdict == "wrong" and outcome.code == 1
+
+
+def test_truncation_is_told(tmp_path: Path) -> None:
+    text = TEMPLATES["rnn"].replace("dh_next = da @", "dh_next = 0 * da @")
+    outcome = check_file(_write(tmp_path, text), in_process=True)
+    assert "for the last 1 of 5 steps only" in str(outcome), str(outcome)
+
+
+OPS = """import numpy as np
+import tinyslm as ts
+sizes = {"B": 2, "D": 3, "H": 5}
+def inputs(rng, sizes):
+    B, D, H = (sizes[k] for k in "BDH")
+    return {"x": rng.normal(size=(B, D)), "W": rng.normal(size=(D, H)), "b": rng.normal(size=H)}
+def forward(p):
+    z = ts.tensor(p["x"]) @ p["W"] + p["b"]
+    y = z.tanh().sum(dim=1, keepdim=True)
+    return {"z": z, "y": y}
+def backward(p, cache, g):
+    dz = g * (1 - np.tanh(np.asarray(cache["z"])) ** 2)
+    return {"dz": dz, "dx": dz @ p["W"].T, "dW": p["x"].T @ dz, "db": dz.sum(0)}
+"""
+
+
+def test_a_forward_in_tinyslm_operations_gets_a_diagnosis(tmp_path: Path) -> None:
+    assert check_file(_write(tmp_path, OPS), in_process=True).ok
+    text = OPS.replace('(np.asarray(cache["z"])) ** 2)', '(np.asarray(cache["z"])))')
+    outcome = check_file(_write(tmp_path, text), in_process=True)
+    assert outcome.verdict == "wrong" and "no diagnosis" not in str(outcome)
+    assert outcome.lines == [12], str(outcome)
+
+
+def test_gradients_under_each_others_names(tmp_path: Path) -> None:
+    text = OPS.replace('"b": rng.normal(size=H)', '"b": rng.normal(size=H), "c": rng.normal(size=H)')
+    text = text.replace('+ p["b"]', '+ p["b"] + 2 * p["c"]').replace(
+        '"db": dz.sum(0)', '"db": 2 * dz.sum(0), "dc": dz.sum(0)'
+    )
+    outcome = check_file(_write(tmp_path, text), in_process=True)
+    assert outcome.findings[0].kind == "wrong name" and outcome.findings[0].gradients == ["b", "c"], str(outcome)
+    assert outcome.lines == [13]
+
+
+def test_a_message_speaks_the_learners_names(tmp_path: Path) -> None:
+    text = TEMPLATES["dense"].replace('g * (1 - cache["y"] ** 2)', "g")
+    outcome = check_file(_write(tmp_path, text), in_process=True)
+    assert 'the factor 1 - cache["y"] ** 2 is missing' in str(outcome).replace("'", '"'), str(outcome)
+
+
+class _Jax:
+    """As much of jax as the adapter calls: vjp of a function that brings its own rule, and numpy.asarray."""
+
+    class numpy:
+        asarray = staticmethod(np.asarray)
+
+    @staticmethod
+    def vjp(function, *xs):
+        return function(*xs), lambda g: tuple(g * slope for slope in Squared.slopes(*xs))
+
+
+class Squared:
+    factor = 2.0
+
+    def __call__(self, x):
+        return x * x
+
+    @classmethod
+    def slopes(cls, x):
+        return (cls.factor * x,)
+
+
+def test_a_jax_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", _Jax)
+    x = {"x": np.arange(1.0, 4.0)}
+    assert check_jax(Squared(), x).ok
+    monkeypatch.setattr(Squared, "factor", 1.0)
+    assert check_jax(Squared(), x).verdict == "wrong"
+
+
+def test_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(OptionError, match="pip install jax"):
+        check_jax(Squared(), {"x": np.ones(2)})
 
 
 @pytest.mark.torch
@@ -187,3 +278,95 @@ def test_a_torch_function() -> None:
     x = {"x": np.arange(1.0, 4.0)}
     assert check_torch(Square, x).ok
     assert check_torch(Mistaken, x).verdict == "wrong"
+
+
+# -- sizes, time, layouts ---------------------------------------------------------------------------------------------
+
+
+def _found(tmp_path: Path, text: str) -> Outcome:
+    return check_file(_write(tmp_path, text), in_process=True)
+
+
+def test_declared_sizes_are_kept_where_others_do_not_run(tmp_path: Path) -> None:
+    outcome = _found(tmp_path, learners.GROUPS)
+    assert outcome.ok and outcome.certificate is not None, str(outcome)
+    sizes = outcome.certificate["sizes"]
+    assert {s["D"] for s in sizes} == {12} and len({s["B"] for s in sizes}) == 3
+    text = learners.GROUPS.replace(" - h * (dn * h).mean(axis=2, keepdims=True)", "")
+    assert _found(tmp_path, text).verdict == "wrong"
+
+
+def test_sizes_with_a_default_count_as_declared(tmp_path: Path) -> None:
+    text = learners.GROUPS.replace('sizes = {"B": 4, "D": 12, "G": 3}', "sizes = {}")
+    text = text.replace('(sizes[k] for k in "BDG")', '(sizes.get(k, n) for k, n in zip("BDG", (4, 12, 3)))')
+    assert _found(tmp_path, text).ok
+
+
+def test_a_verdict_that_was_reached_in_time_stands(tmp_path: Path) -> None:
+    from tinyslm.check.finder.runner import run_limited
+
+    outcome = run_limited(_write(tmp_path, learners.SLOW), 8.0, 0)
+    assert outcome.verdict == "wrong" and "endless" not in str(outcome), str(outcome)
+
+
+def test_the_numerator_layout_with_columns(tmp_path: Path) -> None:
+    outcome = _found(tmp_path, learners.COLUMNS)
+    assert outcome.findings[0].id == "finder.layout", str(outcome)
+
+
+# text, what stands there, what the learner wrote, a part of the report, the line
+KINDS = {
+    "carry in a helper": ("BOTH_WAYS", "        carry = da @ U.T\n", "", "a term is missing", 22),
+    "row of a loop": ("BOTH_WAYS", "reversed(range(len(x)))", "reversed(range(1, len(x)))", "range(0, len(x))", 21),
+    "first step": ("BOTH_WAYS", "if t > 0", "if t > 1", "t >= 1", 25),
+    "direct path in a helper": ("HELPER", "    dx = dx + dy\n", "", "Repairs dx, dW1, dg1, dh", 22),
+    "norm taken as constant": (
+        "HELPER", "(dn - n * (dn * n).mean(axis=1, keepdims=True)) / s", "dn / s", "a term is missing in dx", 22,
+    ),
+    "one buffer": ("BUFFER", "h = np.tanh(", "h[:] = np.tanh(", "one and the same array", 12),
+    "batch": ("HINGE", "g / n)", "g)", "dm must be multiplied by 1 / p", 11),
+    "a constant with a name": ("ATTENTION", "    ds = ds / TEMP\n", "", "1 / TEMP", 21),
+    "size of a group": ("GROUP_NORM", " / c.shape[2]", "", "must be multiplied by 1 / 4", 24),
+    "weights changed before use": (
+        "MLP", "    dh = g", "    p[\"W2\"] -= 0.1 * dW2\n    dh = g", "uses it afterwards", 14,
+    ),
+    "no factor g": ("MLP", "da = dh * (1", "da = dh + (1", "is not 0 for g = 0", 15),
+    "float32": ("MLP", "dh = g @", "dh = g.astype(np.float32) @", "float32 in backward", 14),
+    "+= with repeated ids": ("ROWS", "", "", "np.add.at expected", 10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_mistake_and_its_words(tmp_path: Path, kind: str) -> None:
+    name, old, new, said, line = KINDS[kind]
+    text = getattr(learners, name)
+    assert old in text
+    outcome = _found(tmp_path, text.replace(old, new, 1))
+    assert outcome.verdict == "wrong" and outcome.lines[:1] == [line] and said in str(outcome), str(outcome)
+    assert "more than one mistake" not in str(outcome)
+
+
+@pytest.mark.parametrize("name", ["HELPER", "BOTH_WAYS", "BUFFER", "HINGE", "ATTENTION", "MLP", "GROUP_NORM"])
+def test_these_are_right_before_they_are_changed(tmp_path: Path, name: str) -> None:
+    assert _found(tmp_path, getattr(learners, name)).ok
+
+
+def test_nan_at_one_of_the_points(tmp_path: Path) -> None:
+    outcome = _found(tmp_path, learners.LATE_NAN)
+    assert outcome.verdict == "wrong" and "dx holds NaN" in str(outcome) and "between rounding" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("w.T.T @ da", "w @ da"),
+        ("range(2 + 1)", "range(3)"),
+        ("dim - 1 + 1", "dim"),
+        ("m - 0", "m"),
+        ("--x * 1", "x"),
+        ("t + 2 - 3", "t - 1"),
+        ("sigmoid'(x)", "sigmoid'(x)"),
+    ],
+)
+def test_code_is_told_as_a_person_would_write_it(text: str, wanted: str) -> None:
+    assert tidy(text) == wanted

@@ -17,7 +17,10 @@ from typer.testing import CliRunner
 import tinyslm as ts
 from tinyslm import device, nn
 from tinyslm.cli.main import app
+from tinyslm.data import Batches
 from tinyslm.engine import Op
+from tinyslm.errors import OptionError
+from tinyslm.training import Trainer, TrainingError
 
 pytestmark = needs_emulator
 MAY_WAIT = {"gather", "scatter_add"}  # they look at the indices before they compute
@@ -107,6 +110,99 @@ def test_training_never_waits_and_learns_the_same(monkeypatch, name):
     assert waits == 0
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-5)
+
+
+STEPS = 10  # of an epoch
+
+
+def trainer(spoilt=0, **options):
+    """A loop of 10 steps an epoch, and how often the host had waited when the listener was told; step `spoilt` is bad."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((2 * STEPS, 3)).astype(np.float32), rng.integers(0, 4, 2 * STEPS)
+    model, told, counted = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Dropout(0.2, rng=rng)), [], iter(range(1, 99))
+
+    def step(rows):
+        number = next(counted)
+        if number % STEPS == 1:
+            Waits.count = 0
+        out = model(ts.tensor(x[rows]))
+        hits = (out._data.argmax(-1) == device.on_device(y[rows])).sum()
+        loss = ts.cross_entropy(out, ts.tensor(y[rows]))
+        return loss * float("nan") if number == spoilt else loss, hits, len(rows)
+
+    def listen(progress):
+        told.append((progress.step, Waits.count))
+
+    adam, batches = ts.optim.Adam(model.parameters(), lr=0.1), Batches(2 * STEPS, 2, np.random.default_rng(2))
+    options = {"epochs": 2, "clip_norm": 0.5, "generators": {"model": rng}, "listener": listen} | options
+    return Trainer(model, adam, batches, step, **options), told
+
+
+def without_times(result):
+    return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_second")} for r in result.history]
+
+
+@pytest.mark.parametrize(("every", "read"), [(1, range(1, 11)), (4, [4, 8, 10]), (5, [5, 10]), (20, [10])])
+def test_the_training_loop_waits_once_for_many_steps(monkeypatch, every, read):
+    with strict_device(monkeypatch):
+        one, told = trainer(read_every=every)
+        found = without_times(one.run()), one.model.state_dict()
+        each, _ = trainer(read_every=1)
+        wanted = without_times(each.run()), each.model.state_dict()
+    assert told == [(step, i) for i, step in enumerate(read, 1)] * 2
+    assert found[0] == wanted[0] and found[0][0]["train_accuracy"] > 0
+    for name, value in wanted[1].items():
+        np.testing.assert_array_equal(found[1][name], value)
+
+
+def test_on_the_cpu_the_loop_reads_in_each_step(monkeypatch):
+    with ts.use("numpy"):
+        one, told = trainer(read_every=20)
+        on_cpu = one.run().history
+        broken, seen = trainer(read_every=20, spoilt=3)
+        with pytest.raises(TrainingError, match="loss became nan in epoch 1, step 3"):
+            broken.run()
+    assert [step for step, _ in told] == [*range(1, 11)] * 2 and len(seen) == 2
+    with strict_device(monkeypatch):
+        on_gpu = trainer()[0].run().history
+    for a, b in zip(on_cpu, on_gpu, strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
+    with pytest.raises(OptionError, match="read_every: expected at least 1, got 0"):
+        trainer(read_every=0)
+
+
+@pytest.mark.parametrize("stop", [3, 6, 12])
+def test_a_run_on_the_device_resumes_bit_for_bit(monkeypatch, tmp_path, stop):
+    def ask_to_stop(loop):
+        honest = loop.step
+
+        def step(rows):
+            loop.stop_requested = loop.batches.epoch * STEPS + loop.batches.index == stop
+            return honest(rows)
+
+        loop.step = step
+
+    with strict_device(monkeypatch):
+        whole, _ = trainer(read_every=4)
+        wanted = without_times(whole.run())
+        broken, _ = trainer(read_every=4, folder=tmp_path)
+        ask_to_stop(broken)
+        assert broken.run().interrupted
+        again, _ = trainer(read_every=4, folder=tmp_path)
+        assert again.resume() and again.batches.epoch * STEPS + again.batches.index == stop
+        assert without_times(again.run()) == wanted
+        for name, value in whole.model.state_dict().items():
+            np.testing.assert_array_equal(again.model.state_dict()[name], value)
+
+
+def test_a_loss_that_is_found_late_is_named_by_its_step_and_never_saved(monkeypatch, tmp_path):
+    with strict_device(monkeypatch):
+        loop, told = trainer(folder=tmp_path, read_every=4, spoilt=STEPS + 6)
+        with pytest.raises(TrainingError, match=r"loss became nan in epoch 2, step 6(.|\n)*kept"):
+            loop.run()
+        assert told[-1][0] == 4
+        again, _ = trainer(folder=tmp_path)
+        assert again.resume() and (again.batches.epoch, again.batches.index) == (1, 0)
 
 
 def test_the_strict_arrays_are_strict(monkeypatch):

@@ -177,3 +177,10 @@ def test_memory_grows_with_the_length_only():
     q, k, v = inputs((2,), 1000, 1000, 8, 8, "float32")
     _, saved = attention_forward(q, k, v, causal=True)
     assert sum(a.size for a in saved) == 2 * 2 * 1000
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (3, 5, 5), (2, 4, 5)])
+def test_a_mask_that_does_not_broadcast_is_refused(shape):
+    q = np.zeros((2, 5, 4), np.float32)
+    with pytest.raises(ValueError, match="broadcast"):
+        attention_forward(q, q, q, mask=np.ones(shape, bool))

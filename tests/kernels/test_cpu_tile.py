@@ -1,6 +1,5 @@
 """The microkernel, the panels around it, and the memory they use: every width, other CPUs, awkward sizes."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 from cpu_helpers import DTYPES, awkward, close, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyslm.kernels.cpu import _gemm, _memory, _tile, ladder
+from tinyslm.kernels.cpu import _gemm, _tile, ladder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,38 +130,6 @@ def test_another_cpu_gives_the_same_and_the_cache_knows_them_apart(tmp_path):
     plain = on_cpu(tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")  # vectors of 16 bytes, no fused multiply
     assert plain[:2] == ["16", "2"] and plain[2:] == here[2:]
     assert on_cpu(tmp_path) == here  # the code of the other CPU, in the same folder, is not taken
-
-
-def test_memory_is_used_again_when_the_last_view_is_gone():
-    shape = (300, 301)
-    first = _memory.empty(shape, "float32")
-    assert first.flags.carray and first.ctypes.data % 64 == 0
-    first[:] = 7
-    address, view = first.ctypes.data, first[3:, ::2].T[1:]
-    del first
-    second = _memory.empty(shape, "float32")
-    second[:] = 1
-    assert second.ctypes.data != address and (view == 7).all()  # the view still holds the block
-    before = _memory.unused_bytes()
-    del view
-    gc.collect()
-    assert _memory.unused_bytes() > before
-    third = _memory.zeros((301, 300), "float32")  # of the same size
-    assert third.ctypes.data == address and not third.any()
-
-
-def test_unused_memory_has_a_limit(monkeypatch):
-    monkeypatch.setattr(_memory, "MOST", _memory.unused_bytes() + 5_000_000)
-    arrays = [_memory.empty((500, 500), "float64") for _ in range(6)]
-    del arrays
-    gc.collect()
-    assert _memory.unused_bytes() <= _memory.MOST
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (), (5,)])
-def test_small_and_empty_arrays(shape):
-    assert _memory.empty(shape, "float32").shape == shape
-    assert not _memory.zeros(shape, "float64").any()
 
 
 @pytest.mark.parametrize("rung", ladder.RUNGS)

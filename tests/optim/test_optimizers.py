@@ -1,5 +1,6 @@
 """Optimizers: first steps by hand, groups, errors, the fused Adam, saving and loading."""
 
+import copy
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tinyslm as ts
 from tinyslm import nn, optim
 from tinyslm.errors import AnomalyError, CheckpointError, OptionError
+from tinyslm.optim.joined import LARGEST
 
 KINDS = {
     "sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9),
@@ -230,3 +232,54 @@ def test_a_step_with_nan_can_be_refused_before_anything_changes():
     with pytest.raises(AnomalyError, match="parameter 1"):
         optim.Adam(params, check_finite=True).step()
     assert params[0].numpy().tobytes() == before.tobytes()
+
+
+def many(dtypes, count=6, seed=0):
+    """Small parameters of several shapes and types, with one that is larger than what is joined."""
+    rng = np.random.default_rng(seed)
+    shapes = [(3,), (2, 5), (), (0, 4), (4, 1, 2), (LARGEST + 1,)]
+    values = [rng.normal(size=s).astype(dtypes[i % len(dtypes)]) for i, s in enumerate(shapes[:count])]
+    values[1] = np.asfortranarray(values[1])
+    return [nn.Parameter(v) for v in values]
+
+
+def one_by_one(optimizer):
+    """The same optimizer, every array for itself."""
+    optimizer.update_all = lambda *args: optim.Optimizer.update_all(optimizer, *args)
+    return optimizer
+
+
+@pytest.mark.parametrize("dtypes", [["float32"], ["float64", "float32"]])
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
+def test_small_arrays_changed_together_are_those_changed_one_by_one(kind, dtypes, backend):
+    params, others = many(dtypes), many(dtypes)
+    joined, apart = kind(params, 0.1, weight_decay=0.1), one_by_one(kind(others, 0.1, weight_decay=0.1))
+    for step in range(6):
+        if step == 3:  # the state is replaced, as after loading a checkpoint
+            joined.load_state_dict(joined.state_dict())
+        if step == 4:  # in a copy the views are arrays of their own
+            joined.state = copy.deepcopy(joined.state)
+        for ps, optimizer in ((params, joined), (others, apart)):
+            set_grads(ps, step)
+            if step % 2:
+                ps[0].grad = None  # now at another step than the rest
+            optimizer.step(grad_scale=0.5)
+    for p, q in zip(params, others, strict=True):
+        assert np.abs(p.numpy() - q.numpy()).max(initial=0) <= (1e-6 if p.dtype == "float32" else 1e-14)
+    assert joined.state_json() == apart.state_json()
+    wanted = apart.state_arrays()
+    for name, moment in joined.state_arrays().items():
+        assert moment.shape == wanted[name].shape
+        assert np.abs(moment - wanted[name]).max(initial=0) <= (1e-6 if moment.dtype == "float32" else 1e-14)
+
+
+def test_a_copied_optimizer_does_not_change_the_first():
+    params = many(["float64"], 2)
+    optimizer = optim.Adam(params)
+    set_grads(params)
+    optimizer.step()
+    before, twin = optimizer.state_arrays(), copy.deepcopy(optimizer)
+    twin.step()
+    for name, moment in optimizer.state_arrays().items():
+        np.testing.assert_array_equal(moment, before[name])
+        assert (twin.state_arrays()[name] != before[name]).any()

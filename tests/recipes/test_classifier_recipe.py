@@ -118,6 +118,20 @@ def test_every_option_with_every_model():
         assert 0 <= report.accuracy <= 1
 
 
+def test_the_length_counts_words_and_n_grams_are_joined_within(tmp_path):
+    data = table(rows=60)
+    long = Table([f"{t} and then {t} the long end of a plot" for t in data.texts], data.labels)
+    run = training(long, options=Options(epochs=1, ngrams=2), folder=tmp_path, length=6, vocabulary=200, model="bow")
+    run.run()
+    for classifier in (run.classifier, Classifier.load(tmp_path)):
+        ids = classifier.encode([long.texts[0]])
+        words = ["the", "long", "end", "of", "a", "plot"]
+        pairs = [" ".join(pair) for pair in itertools.pairwise(words)]
+        assert ids.shape == (1, 12) and classifier.config.length == 12
+        assert classifier.tokenizer.decode(ids[0], skip_specials=True).split() == " ".join([*words, *pairs]).split()
+    assert training(long, options=Options(ngrams=2, tokenizer="keras"), length=6).classifier.config.length == 6
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_each_model_learns_which_word_gives_the_class_away(model):
     data = table(("a", "b", "c"), rows=90)

@@ -109,12 +109,13 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(workload: Workload, settings: Settings) -> list[Row]:
     """The rows of a workload: one per number of threads and contender."""
-    once = getattr(workload, "measured", None) or (lambda settings: _measured(workload, settings))
+    once = getattr(workload, "measured", None) or (lambda settings: measured_rows(workload, settings))
     runs = [once(settings) for _ in range(settings.runs)]
     return [worst(list(same)) for same in zip(*runs, strict=True)]
 
 
-def _measured(workload: Workload, settings: Settings) -> list[Row]:
+def measured_rows(workload: Workload, settings: Settings) -> list[Row]:
+    """The rows of one run: for each number of threads, one per contender."""
     return [row for threads in settings.threads for row in _run(workload, threads, settings)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,18 +29,6 @@ CLOSE = 1e-2  # differences up to this share count as an approximation
 LIMIT = 300  # above so many elements the numerical gradient takes samples
 SMALL = 1e-3  # results below this size may be what rounding leaves of 0
 SPREADS = (1.0, 1.0, 2.0, 0.3)
-
-
-class Link(Protocol):
-    """A claim of a step about an earlier one."""
-
-    of: Step
-
-    def words(self) -> str:
-        """The claim in words."""
-
-    def test(self, step: Step, points: Points) -> Outcome:
-        """Test the claim."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 
 from .. import device
 from ..engine import Node, Op, apply, enable_grad, no_grad, topological_order
+from ..engine.backward import Place, place_of
 from ..tensor import METHODS, Tensor
 from .reference import is_float
-
-Place = tuple[Any, int]
 
 
 @dataclass
@@ -33,12 +32,12 @@ class Tape:
         new: dict[Place, Tensor] = {}
         with no_grad(), device.use("numpy"), np.errstate(all="ignore"):
             for i, node in enumerate(self.nodes):
-                inputs = tuple(new.get(_place(t), t) for t in node.inputs or ())
+                inputs = tuple(new.get(place_of(t), t) for t in node.inputs or ())
                 if mutation is not None and i == mutation.node:
                     new[(node, 0)] = mutation.change(self, node, inputs)
-                elif any(_place(t) in new for t in node.inputs or ()):
+                elif any(place_of(t) in new for t in node.inputs or ()):
                     new[(node, 0)] = apply(node.op, inputs, node.attrs)
-        return [new.get(_place(t), t)._data for t in self.gradients]
+        return [new.get(place_of(t), t)._data for t in self.gradients]
 
     def at(self, address: tuple[str, int]) -> Tensor:
         """A tensor of this tape by what kind it is ("leaf" or "node") and its number."""
@@ -81,11 +80,7 @@ def _ends(shares: list[tuple[Any, Tensor]]) -> list[Tensor]:
         t = Tensor.wrap(np.zeros_like(x._data)) if t is None else t
         if t.shape != x.shape:
             t = METHODS["sum_to"](t, shape=x.shape)
-        if t.node is None or any(_place(t) == _place(e) for e in ends):
+        if t.node is None or any(place_of(t) == place_of(e) for e in ends):
             t = METHODS["clone"](t)
         ends.append(t)
     return ends
-
-
-def _place(t: Tensor) -> Place:
-    return (t, 0) if t.node is None else (t.node, t.index)

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
-from .audit import audit
-from .bench import bench
-from .check import check
 from .console import errors_in_words, open_console, speak_what_can_be_shown
-from .data import data_app
-from .derive import derive
-from .doctor import doctor
-from .lessons import lessons_app
-from .predict import evaluate, predict
-from .train import train_app
 
-app = typer.Typer(
-    help="Small language models: train them, look into them, and learn how each formula works.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
-app.add_typer(train_app, name="train")
-app.add_typer(lessons_app, name="lessons")
-app.add_typer(data_app, name="data")
-app.command()(check)
-app.command()(predict)
-app.command()(evaluate)
-app.command()(doctor)
-app.command()(derive)
-app.command()(audit)
-app.command()(bench)
+# Where each command stands, in the order of --help; loaded when it is called, because some load half of the project.
+COMMANDS = {
+    "train": "train:train_app",
+    "lessons": "lessons:lessons_app",
+    "data": "data:data_app",
+    "check": "check:check",
+    "predict": "predict:predict",
+    "evaluate": "predict:evaluate",
+    "doctor": "doctor:doctor",
+    "derive": "derive:derive",
+    "audit": "audit:audit",
+    "bench": "bench:bench",
+}
+
+
+def command_with(names: Iterable[str]) -> typer.Typer:
+    """The command with these of its subcommands."""
+    made = typer.Typer(
+        help="Small language models: train them, look into them, and learn how each formula works.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="markdown",
+    )
+    made.callback()(root)
+    for name in names:
+        place, _, member = COMMANDS[name].partition(":")
+        found = getattr(importlib.import_module(f".{place}", __package__), member)
+        if isinstance(found, typer.Typer):
+            made.add_typer(found, name=name)
+        else:
+            made.command(name)(found)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the command with everything it has."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return command_with(COMMANDS)
 
 
 def _show_version(wanted: bool) -> None:
@@ -43,7 +60,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
@@ -56,4 +72,5 @@ def main() -> None:
     """Run the command."""
     with errors_in_words():
         speak_what_can_be_shown()
-        app()
+        first = sys.argv[1] if len(sys.argv) > 1 else ""
+        command_with([first] if first in COMMANDS else COMMANDS)()

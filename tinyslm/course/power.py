@@ -75,14 +75,14 @@ def measure(lesson: Lesson, most: int | None = SAMPLE) -> Power:
     Raises:
         TinyslmError: the system has no fork, or the lesson itself does not run.
     """
-    source = lesson.path.read_text(encoding="utf-8")
+    source, mark = lesson.path.read_text(encoding="utf-8"), fingerprint(lesson)  # of now: it may change meanwhile
     every, parts = mutants(source), built(source)
     chosen = _sample(len(every), most)
     fates = _run(lesson, chosen)
     named = {fate: [str(every[n]) for n in chosen if fates[n] == fate] for fate in set(fates.values())}
     survived, equivalent = named.get("survived", []), named.get("equivalent", [])
     return Power(
-        lesson.name, fingerprint(lesson), len(every), len(chosen), len(chosen) - len(survived) - len(equivalent),
+        lesson.name, mark, len(every), len(chosen), len(chosen) - len(survived) - len(equivalent),
         len(named.get("stopped", [])), survived, equivalent,
         [b.name for b in parts if not b.why_not], {b.name: b.why_not for b in parts if b.why_not},
     )  # fmt: skip

@@ -125,13 +125,13 @@ class TextClassifier(nn.Module):
         logits = self.head(self.dropout(self.encoder(self.embedding(ids), mask)))
         return logits.squeeze(-1) if self.config.binary else logits
 
-    def loss(self, ids: np.ndarray, classes: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """The mean loss of a batch, and the predicted class numbers: ids (B, T), classes (B,)."""
+    def loss(self, ids: np.ndarray, classes: np.ndarray) -> tuple[Tensor, Any]:
+        """The mean loss of a batch, and the predicted class numbers, left where they are: ids (B, T), classes (B,)."""
         logits = self.forward(ids)
         if self.config.binary:
             target = Tensor.wrap(classes.astype(logits.dtype))
-            return ops.binary_cross_entropy_with_logits(logits, target), (logits.numpy() > 0).astype(np.int64)
-        return ops.cross_entropy(logits, classes), logits.numpy().argmax(-1)
+            return ops.binary_cross_entropy_with_logits(logits, target), (logits._data > 0).astype(np.int64)
+        return ops.cross_entropy(logits, classes), logits._data.argmax(-1)
 
 
 class Bias(nn.Module):

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import device, nn, ops
 from ..errors import ShapeError
 from ..kernels.cpu._arrays import ready
-
-if TYPE_CHECKING:
-    from .language import LanguageModel
 
 Pair = tuple[np.ndarray, np.ndarray]  # weight and bias
 
@@ -28,11 +25,11 @@ class Decoder:
     It works on the CPU and on plain arrays, with the model's weights as they are when it is made.
 
     Args:
-        model: the language model.
+        model: a `LanguageModel`, whose file imports this one.
         batch: B, how many texts are read side by side.
     """
 
-    def __init__(self, model: LanguageModel, batch: int):
+    def __init__(self, model: Any, batch: int):
         self.tokens, self.positions = _array(model.embedding.weight), _array(model.positions.weight)
         self.blocks = [_parts(layer) for layer in model.blocks.layers]
         norm: Any = model.blocks.norm
@@ -73,7 +70,7 @@ def _pair(layer: Any) -> Pair:
     return _array(layer.weight), _array(layer.bias)
 
 
-def _head(model: LanguageModel) -> Pair:
+def _head(model: Any) -> Pair:
     weight = _array((model.embedding if model.head is None else model.head).weight)
     return weight, np.zeros(len(weight), weight.dtype)
 

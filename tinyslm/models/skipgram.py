@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,8 +193,11 @@ def read_corpus(sentences: Sentences, min_count: int = 1) -> Corpus:
     """
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__  # a new word gets the next number
-    parts = [np.fromiter(map(numbers.__getitem__, s), np.int32) for s in sentences]
-    words = np.concatenate(parts) if parts else np.zeros(0, np.int32)
+    found, ends = array("i"), array("q", [0])
+    for sentence in sentences:
+        found.extend(map(numbers.__getitem__, sentence))
+        ends.append(len(found))
+    words = np.array(found, np.int32)
     counts = np.bincount(words, minlength=len(numbers))
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] >= min_count]
@@ -204,15 +208,15 @@ def read_corpus(sentences: Sentences, min_count: int = 1) -> Corpus:
         )
     names = list(numbers)
     vocabulary = Vocabulary({names[i]: int(counts[i]) for i in order}, specials=())
-    return Corpus(vocabulary, *_renumbered(words, [len(p) for p in parts], order, len(numbers)))
+    return Corpus(vocabulary, *_renumbered(words, np.array(ends), order, len(numbers)))
 
 
-def _renumbered(words: np.ndarray, lengths: list[int], order: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _renumbered(words: np.ndarray, ends: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words of `order` by their places in it, and where the sentences that still have words begin."""
     new = np.full(size, -1, np.int32)
     new[order] = np.arange(len(order), dtype=np.int32)
     found = new[words]
-    ends = np.concatenate([[0], np.cumsum(found >= 0)])[np.cumsum(lengths)]
-    return found[found >= 0], np.unique(np.concatenate([[0], ends]))
+    return found[found >= 0], np.unique(np.append(0, (found >= 0).cumsum())[ends])
 
 
 def _sentences(source: Any, split: Callable[[str], list[str]]) -> Iterator[list[str]]:

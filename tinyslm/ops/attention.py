@@ -130,5 +130,6 @@ self_attention.kernel("numba", "attention:self_attention")
 
 @self_attention.samples
 def _self_samples(rng):
-    for heads, options in [(1, {}), (2, {"causal": True}), (2, {"mask": np.tri(3, dtype=bool)})]:
+    cases: list[tuple[int, dict[str, Any]]] = [(1, {}), (2, {"causal": True}), (2, {"mask": np.tri(3, dtype=bool)})]
+    for heads, options in cases:
         yield (rng.normal(size=(2, 3, 12)),), {"heads": heads, **options}

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ import numpy as np
 
 from .. import optim
 from ..data import Batches, Table, check_leak, stratified_split
+from ..device import on_device
 from ..engine import no_grad
 from ..errors import CheckpointError, DataError, OptionError
 from ..files import write_text
 from ..metrics import ClassReport, class_report
 from ..models import Classifier, ClassifierConfig, TextClassifier
+from ..tensor import Tensor
 from ..text import WordTokenizer
 from ..training import Progress, Result, Trainer, forget, forget_checkpoint
 
@@ -194,7 +196,8 @@ class ClassifierTraining:
 
     Args:
         table: texts, labels, perhaps a column `split`.
-        config: the model's settings; its labels are taken from the table.
+        config: the model's settings; its labels are taken from the table. Its length counts words; the model that is
+            trained gets a length n times as long for n-grams.
         options: how to train.
         folder: where the model, checkpoints and the log go, or None.
         listener: called after each step.
@@ -213,6 +216,7 @@ class ClassifierTraining:
         self.options, self.folder = options, folder
         self.parts = split_table(table, options)
         tokenizer = fit_tokenizer(make_tokenizer(options, config.vocabulary), self.parts.train.texts)
+        config = replace(config, length=config.length * tokenizer.ngrams)  # from words to tokens
         self.rng = np.random.default_rng([options.seed, 2])  # for the weights, then for dropout
         model = TextClassifier(config, self.rng)
         self.classifier = Classifier(config, tokenizer, model)
@@ -240,10 +244,10 @@ class ClassifierTraining:
             epoch_listener=epoch_listener,
         )  # fmt: skip
 
-    def _step(self, rows: np.ndarray) -> tuple[Any, float, int]:
+    def _step(self, rows: np.ndarray) -> tuple[Any, Any, int]:
         ids, classes = self.arrays["train"]
         loss, found = self.classifier.model.loss(ids[rows], classes[rows])
-        return loss, float((found == classes[rows]).sum()), ids[rows].size
+        return loss, (found == on_device(classes[rows])).sum(), ids[rows].size
 
     def scores(self, part: str) -> dict[str, float]:
         """Mean loss and accuracy on "train", "valid" or "test"."""
@@ -259,7 +263,7 @@ class ClassifierTraining:
                 rows = slice(start, start + batch_size)
                 loss, predicted = self.classifier.model.loss(ids[rows], classes[rows])
                 total += loss.item() * len(predicted)
-                found.append(predicted)
+                found.append(Tensor.wrap(predicted).numpy())
         return total / len(ids), np.concatenate(found)
 
     def settings(self) -> dict[str, Any]:

@@ -76,23 +76,27 @@ class WordTokenizer:
     def __len__(self) -> int:
         return len(self._fitted())
 
-    def stages(self, text: str) -> dict[str, Any]:
-        """Return what each stage makes of one text, by the stage's name: str, then lists of str, then ids."""
+    def stages(self, text: str, most_words: int | None = None) -> dict[str, Any]:
+        """Return what each stage makes of one text, by the stage's name: str, then lists of str, then ids.
+
+        most_words: keep only the last so many words; n-grams are joined within them.
+        """
         cleaned = text if self.split == "keras" else self._clean(text)
         split = keras_words(cleaned) if self.split == "keras" else self._words(cleaned)
         kept = remove_stop_words(split, keep=self.keep) if self.drop_stop_words else split
-        joined = [" ".join(run) for n in range(1, self.ngrams + 1) for run in ngrams(kept, n)]
+        last = kept if most_words is None else kept[max(len(kept) - most_words, 0) :]
+        joined = [" ".join(run) for n in range(1, self.ngrams + 1) for run in ngrams(last, n)]
         shown = {"text": text, "clean": cleaned, "words": split, "without stop words": kept, "n-grams": joined}
         return shown if self.vocabulary is None else shown | {"ids": self.vocabulary.encode(joined)}
 
-    def tokens(self, text: str) -> list[str]:
-        """Return the tokens of `text`, known or not. DataError if text is not a str."""
-        tokens: list[str] = self.stages(text)["n-grams"]
+    def tokens(self, text: str, most_words: int | None = None) -> list[str]:
+        """Return the tokens of `text`, or of its last `most_words` words, known or not. DataError if it is no str."""
+        tokens: list[str] = self.stages(text, most_words)["n-grams"]
         return tokens
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of the tokens of `text`."""
-        return self._fitted().encode(self.tokens(text))
+    def encode(self, text: str, most_words: int | None = None) -> list[int]:
+        """Return the ids of the tokens of `text`, or of its last `most_words` words."""
+        return self._fitted().encode(self.tokens(text, most_words))
 
     def encode_batch(
         self, texts: Iterable[str], length: int | None = None, side: Side = "left", cut: Side = "left"

@@ -46,17 +46,18 @@ class Outcome:
     @property
     def named(self) -> bool:
         """Whether at most three lines are reported and one of them is right (both mistakes, where there are two)."""
-        return 0 < len(self.lines) <= MOST_LINES and all(set(self.lines) & spot for spot in self.accepted)
+        told = self.detected and 0 < len(self.lines) <= MOST_LINES
+        return told and all(set(self.lines) & spot for spot in self.accepted)
 
     @property
-    def alone(self) -> bool:
+    def only(self) -> bool:
         """Whether nothing but right lines is reported: the forward line, the backward line, or both."""
         return self.named and set(self.lines) <= frozenset().union(*self.accepted)
 
     @property
-    def single(self) -> bool:
-        """Whether exactly one line is reported, and it is right."""
-        return self.alone and len(self.lines) == 1
+    def alone(self) -> bool:
+        """Whether exactly one line is reported, and it is right; with two mistakes in the file never."""
+        return self.named and len(self.lines) == 1
 
 
 def judged(item: Mistake | Double | None, name: str, report: dict[str, Any], seconds: float) -> Outcome:
@@ -82,8 +83,8 @@ class Totals:
     undecided: int
     located: int
     named: int
+    only: int
     alone: int
-    single: int
     median: float
     slowest: float
 
@@ -104,8 +105,8 @@ def totals(outcomes: Iterable[Outcome]) -> Totals:
         undecided=sum(o.undecided for o in every),
         located=len(located),
         named=sum(o.named for o in located),
+        only=sum(o.only for o in located),
         alone=sum(o.alone for o in located),
-        single=sum(o.single for o in located),
         median=statistics.median(seconds),
         slowest=max(seconds),
     )

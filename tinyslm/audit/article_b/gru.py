@@ -56,11 +56,6 @@ def with_reset_before(name: str) -> Formula | None:
     return {"RNN": rnn, "GRU": gru_before}.get(name)
 
 
-def with_reset_after(name: str) -> Formula | None:
-    """Both networks, the GRU as cuDNN and PyTorch compute it."""
-    return {"RNN": rnn, "GRU": gru_after}.get(name)
-
-
 def point(gates: int, seed: int = 0) -> list[np.ndarray]:
     """x, h, w, u, b at random; two sequences."""
     rng = np.random.default_rng(seed)

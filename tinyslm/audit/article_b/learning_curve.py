@@ -10,6 +10,7 @@ import numpy as np
 from ...data import Table, load_table, stratified_split
 from ...engine import no_grad
 from ...models import ClassifierConfig, TextClassifier
+from ...tensor import Tensor
 from ...text import WordTokenizer, pad
 from ..questions import Answer
 from ..record import Measured, Record
@@ -59,7 +60,7 @@ def accuracy(name: str, size: int, seed: int) -> float:
 def _hits(model: TextClassifier, ids: np.ndarray, classes: np.ndarray) -> np.ndarray:
     model.eval()
     with no_grad():
-        return model.loss(ids, classes)[1] == classes
+        return Tensor.wrap(model.loss(ids, classes)[1]).numpy() == classes
 
 
 def curve(name: str) -> list[float]:

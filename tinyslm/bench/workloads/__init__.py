@@ -8,8 +8,8 @@ from ...errors import OptionError
 from ..workload import Workload
 
 FILES = (
-    "w1_lstm", "w3_transformer", "w5_attention", "w6_adam", "w7_ops", "w10_start", "w11_command", "w12_recurrent",
-    "w12_cnn",
+    "w1_lstm", "w3_transformer", "w5_attention", "w6_adam", "w7_ops", "w8_skipgram", "w9_generate", "w10_start",
+    "w11_command", "w12_recurrent", "w12_cnn",
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import nn, ops, optim
+from ... import ops, optim
+from ...models import LanguageModel
 from ..sessions import JaxTraining, TorchTraining, Training, torch_modules
 from ..workload import Arrays, Session, Work, Workload, training_bytes, with_weights
 
@@ -23,15 +24,19 @@ class CharacterTransformer(Workload):
     heads: int = 4
     layers: int = 4
 
+    def model(self, rng: np.random.Generator) -> LanguageModel:
+        """Ours."""
+        return LanguageModel(self.vocabulary, self.width, self.layers, self.heads, self.time, rng=rng)
+
     def arrays(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Random characters, and for each the next one; our layers' start values."""
         text = rng.integers(0, self.vocabulary, (self.batch, self.time + 1))
-        return with_weights({"ids": text[:, :-1], "next": text[:, 1:]}, OurTransformer(self, rng).state_dict())
+        return with_weights({"ids": text[:, :-1], "next": text[:, 1:]}, self.model(rng).state_dict())
 
     def tinyslm(self, arrays: Arrays) -> Session:
         """Ours."""
         ids, target = arrays["ids"], arrays["next"]
-        model = OurTransformer(self, np.random.default_rng(0))
+        model = self.model(np.random.default_rng(0))
         return Training(arrays, model, lambda m: ops.cross_entropy(m(ids), target), optim.AdamW)
 
     def torch(self, arrays: Arrays, compiled: bool = False) -> Session:
@@ -80,23 +85,6 @@ class CharacterTransformer(Workload):
         attention = self.layers * 2 * 2.0 * tokens * self.time * d / 2
         parameters = weights + self.layers * 13 * d + self.time * d
         return Work(3 * (2.0 * weights * tokens + attention), training_bytes(parameters))
-
-
-class OurTransformer(nn.Module):
-    """The model as one writes it with tinyslm."""
-
-    def __init__(self, sizes: CharacterTransformer, rng: np.random.Generator):
-        d = sizes.width
-        self.embedding = nn.Embedding(sizes.vocabulary, d, scale=0.02, rng=rng)
-        self.positions = nn.LearnedPositions(sizes.time, d, rng=rng)
-        self.blocks = nn.TransformerEncoder(
-            sizes.layers, d, sizes.heads, 4 * d, dropout=0.0, activation="gelu", norm_first=True, rng=rng
-        )
-
-    def forward(self, ids: np.ndarray) -> Any:
-        """Logits (B, T, V)."""
-        x = self.blocks(self.positions(self.embedding(ids)), causal=True)
-        return ops.linear(x, self.embedding.weight, None)
 
 
 def torch_block(d: int) -> Any:

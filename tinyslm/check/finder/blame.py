@@ -9,6 +9,7 @@ from .search import FAR, WINDOW, Fix
 from .trace import Trace, fingerprint
 
 MOST_LINES = 3
+SCALED = ("factor", "size factor", "sign")
 LEFT_OUT = ("activation", "factor missing")
 
 
@@ -19,17 +20,23 @@ def lines_of(fixes: list[Fix], trace: Trace) -> list[int]:
     if not kept:
         return _of_right_quantities(fixes, trace)
     kept = _without_mere_names(kept)
-    scaled = [f for f in kept if f.edit.kind in ("factor", "size factor", "sign")]
-    if len(scaled) == len(kept):
+    if kept[0].edit.kind == "normaliser":
+        kept = [f for f in kept if forward_line(f, trace)][:1] or kept
+    scaled = [f for f in kept if f.edit.kind in SCALED]
+    if scaled and len(scaled) == len([f for f in kept if f.edit.kind != "sum"]):
+        right = [f for f in kept if forward_line(f, trace)]  # a factor that belongs here gives what forward tells
         marked = list({f.line: f for f in kept if f.marked}.values())
-        kept = marked[:2] + [f for f in kept if not f.marked][: 1 if marked else None]
+        if right and not [f for f in marked if f not in right]:
+            kept = [f for f in right if f.marked][:1] or [_first(right)]
+        else:
+            kept = marked[:2] + [f for f in kept if not f.marked][: 1 if marked else None]
     return _few([f.line for f in kept])
 
 
 def _without_mere_names(kept: list[Fix]) -> list[Fix]:
     """Where something was left out, a plain `da = dh` is the likelier place; else it only hands a value on."""
     aliases = [f for f in kept if f.role == "alias"]
-    if aliases and all(f.edit.kind in LEFT_OUT for f in kept):
+    if aliases and kept[0].edit.kind in LEFT_OUT:
         return aliases
     return [f for f in kept if f.role not in ("alias", "given")] or aliases or kept
 

@@ -21,7 +21,8 @@ from ..numeric import Line, ridders
 from ..reference import reference
 from ..report import Entry, Verdict, worst
 from . import questions as ask
-from .diagnose import SECONDS, diagnose
+from .clock import BUDGET
+from .diagnose import diagnose
 from .graph import CannotTrace
 from .learner import Backward, CannotRun, Forward, Learner, Point, from_functions
 from .outcome import Finding, Outcome
@@ -39,7 +40,7 @@ def check_derivation(
     sizes: dict[str, int] | None = None,
     seed: int = SEED,
     points: int = 2,
-    budget: float = SECONDS,
+    budget: float = BUDGET,
 ) -> Outcome:
     """Check a hand-written backward pass, and look for the line that is wrong.
 
@@ -56,14 +57,23 @@ def check_derivation(
 
 
 def guarded(
-    path: str, load: Callable[[], Learner], seed: int, points: int = 2, budget: float = SECONDS, megabytes: int = 0
+    path: str,
+    load: Callable[[], Learner],
+    seed: int,
+    points: int = 2,
+    budget: float = BUDGET,
+    megabytes: int = 0,
+    tell: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
-    """Check, and turn what a learner's code raises into a finding; `megabytes` is the limit of memory that was set."""
+    """Check, and turn what a learner's code raises into a finding.
+
+    `megabytes` is the limit of memory that was set; `tell` gets what is known before the end, should the time be over.
+    """
     start = time.perf_counter()
     try:
         learner = load()
         path = path or learner.path
-        outcome = _Check(learner, seed, points, budget).run()
+        outcome = _Check(learner, seed, points, budget, tell).run()
     except CannotRun as error:
         outcome = _cannot("finder.cannot.raises", error=str(error), where="")
     except SystemExit as error:
@@ -94,8 +104,8 @@ def _raised(path: str, error: BaseException) -> Outcome:
 class _Check:
     """One run of all questions."""
 
-    def __init__(self, learner: Learner, seed: int, points: int, budget: float):
-        self.learner, self.seed, self.points, self.budget = learner, seed, points, budget
+    def __init__(self, learner: Learner, seed: int, points: int, budget: float, tell: Callable[[Outcome], None]):
+        self.learner, self.seed, self.points, self.budget, self.tell = learner, seed, points, budget, tell
         self.left = 0
         self.notes: list[str] = []
         self.entries: list[tuple[str, float, Verdict]] = []
@@ -126,6 +136,7 @@ class _Check:
 
     def _at(self, point: Point, why: str) -> Outcome:
         gradients = point.compared(point.run_backward(point.cotangent))
+        self.tell(Outcome("undecided", [Finding("finder.slow", "undecided", say("finder.slow"))]))
         self._note_names(point)
         if not any(k in gradients for k in point.floats):
             return _cannot("finder.cannot.none", names=", ".join("d" + k for k in point.floats))
@@ -170,9 +181,12 @@ class _Check:
     def _more_points(self, first: Point) -> Outcome:
         sizes, largest = [dict(first.sizes)], 0.0
         for k in range(1, self.points + 1):
-            point = Point(self.learner, self.seed + k, 1 if k % 2 else 0)
+            point = Point(self.learner, self.seed + k, 1 + (k - 1) % 2)
             forward, _ = self._traced(partial(Forward, point))
             gradients = point.compared(point.run_backward(point.cotangent))
+            found = self._not_finite(point, forward, gradients)
+            if found:
+                return self.wrong(found)
             verdicts = self.judge(point, gradients, forward)
             sizes.append(dict(point.sizes))
             largest = max([largest, *(e.error for e in verdicts.values())])
@@ -186,11 +200,19 @@ class _Check:
             return self.wrong(found)
         return Outcome("right", certificate=self._certificate(sizes, largest), notes=self.notes)
 
+    def _not_finite(self, point: Point, forward: Forward | None, gradients: dict[str, Any]) -> Finding | None:
+        found = ask.finite_forward(point, forward)
+        if found or not any(map(ask.bad_number, gradients.values())):
+            return found
+        backward, _ = self._traced(partial(Backward, point))
+        return ask.finite_backward(point, gradients, backward)
+
     def _conventions(self, verdicts: dict[str, Entry]) -> None:
         names = [k for k, e in verdicts.items() if e.verdict is Verdict.CONVENTION]
         if names:
             declared = f" ({self.learner.kinks})" if self.learner.kinks else ""
-            self.notes.append(say("finder.note.convention", names=", ".join(names), declared=declared))
+            note = say("finder.note.convention", names=", ".join(names), declared=declared)
+            self.notes += [note] if note not in self.notes else []
 
     def _in_place(self, point: Point, gradients: dict[str, Any] | None = None) -> Finding | None:
         """What shared objects change: right with copies and wrong without, or different at a second call."""
@@ -229,12 +251,37 @@ class _Check:
         undecided = [k for k, e in bad.items() if e.verdict is Verdict.UNDECIDED]
         if bad and len(undecided) == len(bad) and not linear:
             return self._undecided(gradients, bad)
+        written = self._written_before_use(linear, bad) or self._one_array_many_times(point, bad)
+        if written:
+            return self.wrong(written)
+        first = [self._plain(gradients, k, e) for k, e in bad.items()]
+        self.tell(Outcome("wrong", [*([linear] if linear else []), *_shortened(first)], notes=self.notes))
         findings, tried = self._diagnosed(point, bad)
         if linear:
             findings = [_with_lines(linear, findings), *findings]
         named = {k for f in findings for k in f.gradients}
         rest = [self._plain(gradients, k, e) for k, e in bad.items() if k not in named]
         return self.wrong(*findings, *_shortened(_without_lines(rest, bool(findings))), tried=tried)
+
+    def _written_before_use(self, linear: Any, bad: dict[str, Entry]) -> Finding | None:
+        """An input that backward changes in place, by which what it gives is no longer linear in g."""
+        written = [w for w in (self.backward.graph.written if self.backward else ()) if w[0] != "g"]
+        if not linear or not written:
+            return None
+        name, line = written[0]
+        found = ask.finding("written", "in place", line, what=name, names=", ".join("d" + k for k in bad))
+        found.gradients = list(bad)
+        return found
+
+    def _one_array_many_times(self, point: Point, bad: dict[str, Entry]) -> Finding | None:
+        """A list of the cache that holds one buffer again and again, which forward went on writing into."""
+        lines = {n.inner for n in self.forward.graph.nodes if n.name == "setitem"} if self.forward else set()
+        name = next((k for k, v in point.cache.items() if isinstance(v, list) and ask.one_buffer(v)), None)
+        if name is None or not lines:
+            return None
+        found = ask.finding("buffer", "in place", max(lines) if len(lines) == 1 else None, True, name=name)
+        found.gradients = list(bad)
+        return found
 
     def _undecided(self, gradients: dict[str, Any], bad: dict[str, Entry]) -> Outcome:
         name, entry = max(bad.items(), key=lambda x: x[1].error)
@@ -250,10 +297,11 @@ class _Check:
         if self.forward is None:
             return None
         right = {k: self.forward.right(k) for k in gradients}
-        square = {k: v for k, v in right.items() if v is not None and v.ndim == 2 and 1 not in v.shape}
-        others = [k for k in bad if k not in square]
-        turned = [k for k, v in square.items() if _near(np.transpose(gradients[k]), v) and k in bad]
-        if len(turned) < 2 or others or len(turned) < len(square):
+        square = {k: v for k, v in right.items() if v is not None and v.ndim == 2 and v.size > 1}
+        turned = [
+            k for k, v in square.items() if k in bad and np.ndim(gradients[k]) and _near(np.transpose(gradients[k]), v)
+        ]
+        if len(turned) < 2 or any(k not in turned for k in (*bad, *square)):
             return None
         line = _end_line(self.backward, turned[0])
         found = ask.finding("layout", "layout", line, names=", ".join("d" + k for k in turned))
@@ -282,11 +330,15 @@ class _Check:
 
     def _plain(self, gradients: dict[str, Any], name: str, e: Entry) -> Finding:
         line = _end_line(self.backward, name)
+        if not np.any(gradients[name]):
+            found = ask.finding("zeros", "unknown", line, name=name, expected=e.expected, place=e.place)
+            found.gradients = [name]
+            return found
         got, wanted = np.shape(gradients[name]), e.method
         if e.index is None and e.method.startswith("("):
             found = ask.finding("shape", "shape", line, name=name, got=got, wanted=wanted)
         else:
-            key = "finder.element" if e.error_bar else "finder.element.exact"
+            key = "finder.element" if e.error_bar > 1e-12 * abs(e.expected) else "finder.element.exact"
             place = say(key, given=e.given, place=e.place, expected=e.expected, bar=e.error_bar)
             found = ask.finding("wrong", "unknown", line, name=name, worst=place)
         found.gradients = [name]

@@ -7,13 +7,13 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from ...messages import say
 from .check import guarded
 from .learner import from_file
 from .outcome import Outcome
-
-MARK = "\x1etinyslm-report\x1e"
+from .runner import MARK
 
 
 def _limit_memory(megabytes: int) -> int:
@@ -27,12 +27,12 @@ def _limit_memory(megabytes: int) -> int:
     return megabytes
 
 
-def work(path: str, seed: int, megabytes: int) -> Outcome:
-    """Check a file in this process, its printing kept apart."""
+def work(path: str, seed: int, megabytes: int, tell: Callable[[Outcome], None]) -> Outcome:
+    """Check a file in this process, its printing kept apart; `tell` gets what is known before the end."""
     limit = _limit_memory(megabytes)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        outcome = guarded(path, lambda: from_file(path), seed, megabytes=limit)
+        outcome = guarded(path, lambda: from_file(path), seed, megabytes=limit, tell=tell)
     text = printed.getvalue().strip()
     if text:
         first = text.splitlines()[0]
@@ -40,8 +40,12 @@ def work(path: str, seed: int, megabytes: int) -> Outcome:
     return outcome
 
 
-if __name__ == "__main__":
-    found = work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    sys.__stdout__.write(MARK + json.dumps(found.json()) + MARK)  # type: ignore[union-attr]
+def send(outcome: Outcome) -> None:
+    """Hand a report to the process that waits for it; the last one counts."""
+    sys.__stdout__.write(MARK + json.dumps(outcome.json()) + MARK)  # type: ignore[union-attr]
     sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    send(work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), send))
     os._exit(0)  # whatever threads or exit handlers the file left behind

@@ -14,7 +14,6 @@ from .search import Fix, Search
 from .source import SourceSearch
 from .trace import Trace
 
-SECONDS = 3.0  # with the start of Python and the comparisons a check stays within five
 MOST_MISTAKES = 3
 Sizes = dict[str, int]
 
@@ -59,12 +58,12 @@ class Traces:
 
     def fresh(self, but: Trace) -> list[Trace]:
         """The base and two further points with all steps of every loop."""
-        found = [self.base, self.at(1, 1), self.at(2, 0)]
+        found = [self.base, self.at(1, 1), self.at(2, 2)]
         return [t for t in found if t is not None and t is not but]
 
     def near(self, sizes: Sizes, but: Trace) -> list[Trace]:
         """Two further points with as few steps."""
-        found = [self.at(1, 1, sizes), self.at(2, 0, sizes)]
+        found = [self.at(1, 1, sizes), self.at(2, 2, sizes)]
         return [t for t in found if t is not None and t is not but]
 
     def repair(self, fix: Fix) -> None:
@@ -81,7 +80,7 @@ class Traces:
                     trace.patch(fix.key, fix.edit)
 
 
-def diagnose(learner: Learner, base: Trace, seconds: float = SECONDS) -> Diagnosis:
+def diagnose(learner: Learner, base: Trace, seconds: float = clock.BUDGET) -> Diagnosis:
     """Look for changes of single places that make the wrong gradients right, for up to `seconds`."""
     end = clock.now() + seconds
     traces, found = Traces(learner, base), Diagnosis()

@@ -308,14 +308,8 @@ def _dropped(node: Node) -> Iterator[Edit]:
     """One operand only: a term or factor too many."""
     if node.name in ("add", "subtract"):
         sign = -1.0 if node.name == "subtract" else 1.0
-        yield Edit("counted twice", 1.4, "instead", "{0}", lambda s: s.arg(0) + 0 * s.get(s.node))
-        yield Edit(
-            "counted twice",
-            1.4,
-            "instead",
-            "{1}" if sign > 0 else "-{1}",
-            lambda s: sign * s.arg(1) + 0 * s.get(s.node),
-        )
+        yield Edit("counted twice", 1.4, "term", "", lambda s: s.arg(0) + 0 * s.get(s.node), slot=1)
+        yield Edit("counted twice", 1.4, "term", "", lambda s: sign * s.arg(1) + 0 * s.get(s.node), slot=0)
     elif node.name in ("multiply", "divide"):
         yield Edit("factor too many", 1.3, "instead", "{0}", lambda s: s.arg(0))
         if node.name == "multiply":
@@ -427,10 +421,10 @@ def _accumulated(node: Node) -> Iterator[Edit]:
     """Adding up in place of overwriting, also where an index repeats."""
     if node.name != "setitem":
         return
-    yield Edit("overwritten", 1.0, "add", "+=", lambda s: add_at(s.arg(0), s.arg(1), s.arg(2)))
     added = node.args[2]
     if isinstance(added, Node) and added.name in ("add", "subtract") and not is_basic(node.args[1]):
         yield Edit("scatter", 1.0, "scatter", f"np.{added.name}.at", _scattered)
+    yield Edit("overwritten", 1.0, "add", "+=", lambda s: add_at(s.arg(0), s.arg(1), s.arg(2)))
 
 
 def _scattered(s: Spot) -> Any:

@@ -42,10 +42,24 @@ def sizes_of(trace: Trace) -> dict[str, float]:
 
 def factor_names(trace: Trace, c: float) -> list[tuple[str, Sized]]:
     """Names for a factor that was needed here."""
-    found: list[tuple[str, Sized]] = [(t, _fixed(v)) for t, v in CONSTANTS.items() if abs(c - v) <= 1e-7 * abs(v)]
+    plain: list[tuple[str, Sized]] = [(t, _fixed(v)) for t, v in CONSTANTS.items() if abs(c - v) <= 1e-7 * abs(v)]
+    named = [(t, _fixed(v)) for t, v in _named(trace) if abs(c - v) <= 1e-7 * abs(v)]
+    found = plain + named if abs(c) in (0.5, 1.0, 2.0) else named + plain
     for name, n in sizes_of(trace).items():
         found += [(text, at) for text, value, at in _of_size(name, n) if abs(c - value) <= 1e-7 * abs(c)]
     return found[:MOST]
+
+
+def _named(trace: Trace) -> Iterator[tuple[str, float]]:
+    """Numbers that the learner's file or inputs have a name for, and what one makes of them."""
+    names = getattr(trace.point.learner.functions["backward"], "__globals__", {})
+    mine = {k: v for k, v in names.items() if not k.startswith("_")}
+    mine |= {f'p["{k}"]': v for k, v in trace.point.p.items()}
+    for k, v in mine.items():
+        if isinstance(v, (int, float)) and not isinstance(v, bool) and v not in (0, 1, -1):
+            yield from (
+                (form.format(k), abs(v) ** power * (1 if v > 0 or power == 2 else -1)) for form, power in POWERS.items()
+            )
 
 
 def _fixed(value: float) -> Sized:

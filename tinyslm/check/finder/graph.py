@@ -275,6 +275,8 @@ class Traced:
         name = func.__name__
         if name in ("shape", "ndim", "size"):
             return func(np.empty(args[0].shape), *args[1:], **kwargs)
+        if name == "full_like" and isinstance(args[1], Traced):
+            return record("broadcast_to", np.broadcast_to, args[1], np.shape(args[0]))
         if name in ("zeros_like", "ones_like", "empty_like", "full_like"):
             value = func(np.empty(args[0].shape, args[0].dtype), *args[1:], **kwargs) if name != "empty_like" else None
             return constant(np.zeros(args[0].shape, args[0].dtype) if value is None else value)

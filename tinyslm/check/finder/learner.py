@@ -25,6 +25,8 @@ from .tensors import TensorStandIn, TracedTensor
 
 CHOSEN = ("inputs", "forward", "backward")
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+TIMES = (3, 5, 4)  # steps at the first, second and third kind of point
+OTHERS = ((2, *PRIMES[2:]), PRIMES[1:], (5, 3, 7, 2, 13, 11, 19, 17))
 
 
 class CannotRun(TinyslmError):
@@ -34,19 +36,21 @@ class CannotRun(TinyslmError):
 class Sizes(dict):
     """Sizes by name; a name that is asked for and not known gets the next free prime."""
 
-    shift = 0
+    def __init__(self, known: dict[str, int], shift: int, defaults: dict[str, int]):
+        super().__init__(known)
+        self.shift, self.defaults = shift, defaults
 
     def __missing__(self, key: str) -> int:
-        taken = set(self.values())
+        taken, first = set(self.values()), TIMES[self.shift]
         time = str(key)[:1] in "TtS"
-        room = [3] if time and self.shift == 0 else [5] if time else [2, *PRIMES[2:]] if self.shift == 0 else PRIMES[1:]
-        self[key] = next(
-            (p for p in [*room, *PRIMES] if p not in taken and (time or p != (3, 5)[min(self.shift, 1)])), 41
-        )
+        room = [first] if time else [p for p in OTHERS[self.shift] if p != first]
+        self[key] = next((p for p in [*room, *PRIMES] if p not in taken and (time or p != first)), 41)
         return self[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The size; made up where it is not known."""
+        """The size; made up where it is not known, and the default remembered, in case nothing else will do."""
+        if isinstance(default, int) and key not in self:
+            self.defaults.setdefault(key, default)
         return self[key]
 
 
@@ -61,12 +65,14 @@ class Learner:
     sizes: dict[str, int] = field(default_factory=dict)
     kinks: str = ""
     tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
+    defaults: dict[str, int] = field(default_factory=dict)  # sizes.get("B", 4): what it asks for without declaring it
+    kept: dict[int, dict[str, int]] = field(default_factory=dict)  # sizes that have to be as declared, by `shift`
 
     def with_tree(self, tree: ast.Module) -> Learner:
         """The same derivation with the source changed."""
         plain, traced = (load(self.path, self.source, traced=t, tree=tree) for t in (False, True))
         chosen = {k: plain[k] for k in CHOSEN}, {k: traced[k] for k in CHOSEN}
-        return Learner(self.path, self.source, *chosen, self.sizes, self.kinks, tree)
+        return Learner(self.path, self.source, *chosen, self.sizes, self.kinks, tree, self.defaults, self.kept)
 
     def inputs(self, rng: np.random.Generator, sizes: Sizes) -> dict[str, Any]:
         """The learner's inputs."""
@@ -138,23 +144,48 @@ def _retargeted(f: Any, path: str, seen: dict[Any, Any]) -> Any:
 # -- a point ----------------------------------------------------------------------------------------------------------
 
 
-def sizes_for(declared: dict[str, int], shift: int, fixed: dict[str, int] | None = None) -> Sizes:
-    """Distinct primes in the order of the declared sizes; `shift` moves all of them up. Times are the smallest."""
-    order = sorted(declared, key=lambda k: (k[:1] not in "TtS", declared[k]))
-    room = [3, 2, *PRIMES[2:]] if shift == 0 else [*PRIMES[1 + shift :], 41, 43, 47]
-    found = Sizes({k: room[min(i, len(room) - 1)] for i, k in enumerate(order)})
-    found.update(fixed or {})
-    found.shift = shift
-    return found
+def sizes_for(learner: Learner, shift: int, fixed: dict[str, int]) -> Sizes:
+    """Distinct primes in the order of the declared sizes, others for each `shift`. Times are the smallest."""
+    order = sorted(learner.sizes, key=lambda k: (k[:1] not in "TtS", learner.sizes[k]))
+    room = ([3, 2, *PRIMES[2:]], [*PRIMES[2:], 41, 43, 47], [4, 3, 7, 2, 13, 11, 19, 17, 23, 29, 31])[shift]
+    free = [p for p in room if p not in fixed.values()]
+    chosen = {k: free[min(i, len(free) - 1)] for i, k in enumerate(k for k in order if k not in fixed)}
+    return Sizes({**chosen, **fixed}, shift, learner.defaults)
+
+
+def kept_sizes(learner: Learner, seed: int, shift: int) -> dict[str, int]:
+    """The sizes that have to be as the file declares them: with others in their place it does not run."""
+    if shift not in learner.kept:
+        found: dict[str, int] = {}
+        if not _runs(learner, seed, shift, found):
+            found = {**learner.defaults, **learner.sizes}
+            for k in [*found] if _runs(learner, seed, shift, found) else ():
+                others = {name: size for name, size in found.items() if name != k}
+                found = others if _runs(learner, seed, shift, others) else found
+        learner.kept[shift] = found
+    return learner.kept[shift]
+
+
+def _runs(learner: Learner, seed: int, shift: int, fixed: dict[str, int]) -> bool:
+    """Whether both passes run with these sizes as they are and others in place of the rest."""
+    try:
+        point = Point(learner, seed, shift, fixed, whole=True)
+        point.run_backward(point.cotangent)
+    except Exception:  # whatever a size that does not fit leads to
+        return False
+    return bool(np.isfinite(point.out).all())
 
 
 class Point:
     """One set of inputs, the learner's results there, and the traces."""
 
-    def __init__(self, learner: Learner, seed: int, shift: int = 0, fixed: dict[str, int] | None = None):
+    def __init__(
+        self, learner: Learner, seed: int, shift: int = 0, fixed: dict[str, int] | None = None, whole: bool = False
+    ):
         self.learner, self.seed, self.shift = learner, seed, shift
         rng = np.random.default_rng(seed)
-        self.sizes = sizes_for(learner.sizes, shift, fixed)
+        kept = {} if whole else kept_sizes(learner, seed, shift)
+        self.sizes = sizes_for(learner, shift, {**kept, **(fixed or {})})
         self.p = learner.inputs(rng, self.sizes)
         self.floats = [k for k, v in self.p.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.size]
         if not self.floats:

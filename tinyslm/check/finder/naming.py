@@ -20,6 +20,8 @@ class Names:
         self.lines = source.splitlines()
         self.double_quotes = source.count('"') > source.count("'")
         self.parts: dict[Place, str] = {}
+        self.returned: set[Place] = set()  # what helpers return: called by the call
+        self.expressions: dict[Place, str] = {}  # the same, variables aside
         self.unpacked: dict[Place, list[str]] = {}
         self.leaves: list[tuple[re.Pattern[str], str]] = []
         self._stored: dict[str, int] = {}
@@ -31,7 +33,10 @@ class Names:
         for node in ast.walk(tree):
             if isinstance(node, ast.expr):
                 self.parts.setdefault(_place(node), _short(ast.unparse(node)))
+        self.expressions = dict(self.parts)
         for node in ast.walk(tree):
+            if isinstance(node, ast.Return) and node.value is not None:
+                self.returned.add(_place(node.value))
             for target, value in _assigned(node):
                 self.parts[_place(value)] = ast.unparse(target)
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
@@ -48,8 +53,7 @@ class Names:
 
     def of_node(self, node: Node) -> str:
         """What the learner would call a recorded value, with the learner's quotation marks."""
-        name = self._of_node(node)
-        return name.replace("'", '"') if self.double_quotes else name
+        return self.quoted(self._of_node(node))
 
     def _of_node(self, node: Node) -> str:
         if node.leaf:
@@ -57,8 +61,22 @@ class Names:
         place = node.site[-1] if node.site else (0, 0)
         if node.name == "pick" and place in self.unpacked:
             return self.unpacked[place][node.args[1]]
+        if len(node.site) > 1 and place in self.returned:
+            place = node.site[-2]
         part = self.parts.get(place)
         return part or self.line(node.inner) or node.name
+
+    def expression(self, node: Node) -> str:
+        """How the learner computes a recorded value, where that is short enough to be told; else its name."""
+        text = self.expressions.get(node.site[-1], "") if node.site and not node.leaf else ""
+        whole = self.of_node(node)
+        if not text or text.endswith(" ...") or (len(node.site) > 1 and node.site[-1] in self.returned):
+            return whole
+        return self.quoted(text)
+
+    def quoted(self, text: str) -> str:
+        """Code with the learner's quotation marks."""
+        return text.replace("'", '"') if self.double_quotes and '"' not in text else text
 
     def of_step(self, pattern: str, ahead: int) -> str:
         """What the learner calls the entry of a list for step t (or `ahead` of it)."""

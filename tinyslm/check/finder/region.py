@@ -14,7 +14,8 @@ def region(index: int, line: int, trace: Trace) -> list[int]:
         return [line]
     origins, plain = _origins(trace.nodes[index], trace)
     if origins:
-        return [*(n.inner for n in sorted(origins, key=lambda n: n.index)), line]
+        built = [n.inner for n in plain if n.name in ("setitem", "diag")]  # a matrix that was put together by hand
+        return [*built[:1], *(n.inner for n in sorted(origins, key=lambda n: n.index)), line]
     others = [n.inner for n in sorted(plain, key=lambda n: -n.index) if n.inner != line]
     return [*others[:1], line]
 

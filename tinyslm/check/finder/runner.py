@@ -9,19 +9,17 @@ import sys
 from pathlib import Path
 
 from ...messages import say
-from .check import SEED, guarded
-from .child import MARK
-from .diagnose import SECONDS as BUDGET
-from .learner import from_file
+from .clock import BUDGET
 from .outcome import Finding, Outcome
 
+MARK = "\x1etinyslm-report\x1e"
 MEGABYTES = 4096
 CHILD = "tinyslm.check.finder.child"
 SECONDS = 30.0
 
 
 def check_file(
-    path: str, in_process: bool = False, seconds: float = SECONDS, seed: int = SEED, budget: float = BUDGET
+    path: str, in_process: bool = False, seconds: float = SECONDS, seed: int = 0, budget: float = BUDGET
 ) -> Outcome:
     """Check a learner's file.
 
@@ -33,6 +31,9 @@ def check_file(
         budget: seconds for the search for a cause, in this process only.
     """
     if in_process:
+        from .check import guarded
+        from .learner import from_file
+
         return guarded(path, lambda: from_file(path), seed, budget=budget)
     return run_limited(path, seconds, seed)
 
@@ -50,20 +51,27 @@ def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
-        return _cannot("timeout", path, seconds=seconds)
-    return _read(path, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), process.returncode, megabytes)
+        return _last(path, process.communicate()[0]) or _cannot("timeout", path, seconds=seconds)
+    return _read(path, out, err.decode("utf-8", "replace"), process.returncode, megabytes)
 
 
-def _read(path: str, out: str, err: str, code: int, megabytes: int) -> Outcome:
-    parts = out.split(MARK)
-    if len(parts) == 3:
-        outcome = Outcome.from_json(json.loads(parts[1]))
-        outcome.path = path
+def _read(path: str, out: bytes, err: str, code: int, megabytes: int) -> Outcome:
+    outcome = _last(path, out)
+    if outcome is not None and (code == 0 or outcome.verdict == "wrong"):
         return outcome
     if "MemoryError" in err or "Unable to allocate" in err:
         return _cannot("memory", path, megabytes=megabytes)
     return _cannot("crash", path, code=code)
+
+
+def _last(path: str, out: bytes) -> Outcome | None:
+    """The last report that came through whole."""
+    parts = out.decode("utf-8", "replace").split(MARK)
+    if len(parts) < 3:
+        return None
+    outcome = Outcome.from_json(json.loads(parts[len(parts) - 2 if len(parts) % 2 else len(parts) - 3]))
+    outcome.path = path
+    return outcome
 
 
 def _cannot(why: str, path: str, **fields: object) -> Outcome:

@@ -51,6 +51,7 @@ class Fix:
     role: str = ""  # the name of the operation there
     old: str = ""  # for a change of the text: what stands there
     patch: Any = None  # for a change of the text: the functions with it
+    sample: tuple[float, str, float] = (np.nan, "", np.nan)  # what stands there, at which place, what should
 
 
 class Text(Protocol):
@@ -114,7 +115,10 @@ class Search:
         """Where to go on, if the right quantity in some place explains everything: there and before. Else nothing."""
         whole = [f for f in self.sure if len(f.repaired) == len(wrong) and not f.local and f.edit.only == "every"]
         whole = [f for f in whole if f.role not in ("constant", "given")]  # what should fill zeros is elsewhere
-        return around(min(whole, key=lambda f: f.index).index, self.trace) if whole else set()
+        if not whole:
+            return set()
+        names = {f.line for f in whole if f.role == "alias"}  # where a factor may have been left out
+        return around(min(whole, key=lambda f: f.index).index, self.trace) | names
 
     def _lines(self, key: Key) -> set[int]:
         return {line for line, _ in self.trace.groups[key][0].site}
@@ -210,10 +214,20 @@ class Search:
 
     def _fix(self, key: Key, edit: Edit, repaired: frozenset[str]) -> Fix:
         group = self.trace.groups[key]
-        index = next((n.index for i, n in enumerate(group) if self._moves(edit, n, i, len(group))), group[0].index)
-        fix = Fix(key, edit, repaired, _line_of(self.trace, key), index, edit.line or None)
+        first = next((i for i, n in enumerate(group) if self._moves(edit, n, i, len(group))), 0)
+        fix = Fix(key, edit, repaired, _line_of(self.trace, key), group[first].index, edit.line or None)
+        fix.sample = self._sample(edit, group[first], first, len(group))
         fix.marked, fix.node, fix.role = is_marked(group[0], edit.kind), group[0], group[0].name
         return fix
+
+    def _sample(self, edit: Edit, node: Node, i: int, k: int) -> tuple[float, str, float]:
+        """The element that an edit changes most: given, place, expected."""
+        value = _quietly(lambda: np.asarray(edit.apply(Spot(self.trace, node, i, k, lambda m: m.value)), float))
+        given = np.asarray(node.value)
+        if value is None or value.shape != given.shape or not value.size or given.dtype.kind != "f":
+            return np.nan, "", np.nan
+        at = tuple(map(int, np.unravel_index(int(np.abs(value - given).argmax()), value.shape)))
+        return float(given[at]), str(list(at)) if at else "", float(value[at])
 
     def _moves(self, edit: Edit, node: Node, i: int, k: int) -> bool:
         """Whether an edit changes this use, and the use matters."""
@@ -415,12 +429,17 @@ def is_marked(node: Node, kind: str) -> bool:
 def _line_of(trace: Trace, key: Key) -> int:
     """The helper's line where the change covers all its uses, else the line that calls it."""
     node = trace.groups[key][0]
-    while node.name == "given" and node.parents[0].site:
-        node = node.parents[0]  # {"dx": da} only hands on what was computed before
+    while node.name == "given" and node.parents[0].site and _only_for(node, trace):
+        node = node.parents[0]  # {"dx": da} only hands on what was computed for it
     if key[0] == "inner" or len(node.site) == 1:
         return node.inner
     inner = {n.site for n in trace.nodes if n.site and n.site[-1] == node.site[-1]}
     return node.inner if len(inner) == 1 else node.line
+
+
+def _only_for(node: Node, trace: Trace) -> bool:
+    """Whether nothing else uses what is handed on here."""
+    return sum(node.parents[0] in n.parents for n in trace.nodes) == 1
 
 
 def _all_plain(group: list[Node]) -> bool:

@@ -52,12 +52,19 @@ class Change:
     new: Any
     old: Any
     told: str = ""  # what a message about a whole statement names
+    around: ast.expr | None = None  # the expression that holds a number or name that is changed
 
     def words(self) -> tuple[str, str]:
         """What was meant, and what stands there, as code."""
         if self.told or isinstance(self.old, list):
             return self.told, ""
-        return _code(self.new), _code(self.old)
+        if self.around is None:
+            return _code(self.new), _code(self.old)
+        wanted = _code(self.around)  # with the change in place
+        self.put(self.old)
+        old = _code(self.around)
+        self.put(self.new)
+        return wanted, old
 
 
 def _locate(change: Change) -> None:
@@ -104,22 +111,25 @@ def _setter(parent: Any, name: str, i: int | None) -> Callable[[Any], None]:
     return put
 
 
-def _slots(tree: ast.AST) -> Iterator[tuple[Any, Callable[[Any], None]]]:
-    """Every expression below, with a way to replace it."""
+def _slots(tree: ast.AST) -> Iterator[tuple[Any, Any, Callable[[Any], None]]]:
+    """Every expression below, with what holds it and a way to replace it."""
     for parent in ast.walk(tree):
         for name, value in ast.iter_fields(parent):
             if isinstance(value, ast.expr):
-                yield value, _setter(parent, name, None)
+                yield value, parent, _setter(parent, name, None)
             elif isinstance(value, list):
                 for i, v in enumerate(value):
                     if isinstance(v, ast.expr):
-                        yield v, _setter(parent, name, i)
+                        yield v, parent, _setter(parent, name, i)
 
 
 def _expressions(function: ast.FunctionDef, local: list[str], keys: list[str]) -> Iterator[Change]:
-    for node, put in list(_slots(function)):
+    for node, parent, put in list(_slots(function)):
+        holds = isinstance(parent, (ast.BinOp, ast.Call, ast.Compare, ast.Subscript))
+        around = parent if holds and isinstance(node, ast.Constant) else None
         for kind, cost, new in _others(node, keys):
-            yield Change(kind, cost, "text", node.lineno, put, ast.copy_location(new, node), node)
+            new = ast.copy_location(new, node)
+            yield Change(kind, cost, "text", node.lineno, put, new, node, around=around)
 
 
 Other = tuple[str, float, ast.expr]
@@ -189,7 +199,7 @@ def _ranges(node: ast.Call) -> Iterator[Other]:
 
 def _renamed(function: ast.FunctionDef, local: list[str]) -> Iterator[Change]:
     """Another variable for each that is read."""
-    for node, put in list(_slots(function)):
+    for node, _, put in list(_slots(function)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in local:
             for other in local:
                 if other != node.id:

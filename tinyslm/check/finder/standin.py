@@ -45,6 +45,8 @@ def _made(name: str) -> Any:
     fn = np.zeros if name == "empty" else getattr(np, name)
 
     def make(*args: Any, **kwargs: Any) -> Any:
+        if name == "full" and _has_tracer(args):
+            return record("broadcast_to", np.broadcast_to, args[1], args[0])
         value = fn(*args, **kwargs)
         return constant(value) if value.dtype.kind in "fb" else value
 

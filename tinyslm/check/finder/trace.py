@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -52,6 +53,7 @@ class Trace:
         self.fixed: dict[Node, Change] = {}
         self.wrong: list[str] = []
         self._tables: dict[Any, list[Any]] | None = None
+        self._calls: dict[Any, list[list[Any]]] | None = None
         self._stacks: dict[tuple[int, int], tuple[list[Known], np.ndarray]] = {}
         self._oracles: dict[int, list[Known]] = {}
         self._pools: dict[int, list[tuple[Mark, Known, Node | None]]] = {}
@@ -210,8 +212,9 @@ class Trace:
         if (k, size) not in self._stacks:
             known = [q for q in self._oracles_for(k) if math.prod(q.shape) == size]
             rows = [[np.ravel(q.fetch(Spot(self, self.nodes[0], i, k, _value))) for i in range(k)] for q in known]
-            values = np.array([np.concatenate(row) for row in rows]) if rows else np.zeros((0, k * size))
-            self._stacks[k, size] = known, values
+            whole = [(q, v) for q, row in zip(known, rows, strict=True) if (v := np.concatenate(row)).size == k * size]
+            values = np.array([v for _, v in whole]) if whole else np.zeros((0, k * size))
+            self._stacks[k, size] = [q for q, _ in whole], values
         return self._stacks[k, size]
 
     def _right_quantities(self, k: int) -> Iterator[Known]:
@@ -222,6 +225,22 @@ class Trace:
                 seen_as = _in_order(values, order, 1, k) if order == "later" else value
                 if value is not None and np.any(seen_as) and _fresh(seen_as, seen, order):
                     yield Known("", np.shape(value), _table_fetch(key, order), line=key[1][0][0] if key[1] else 0)
+        for key, calls in self.calls().items():
+            for orders in itertools.product(("back", "forth"), ("back", "forth", "later", "short")):
+                value = _in_calls(calls, orders, 0, k)
+                seen_as = _in_calls(calls, orders, 1, k) if orders[1] == "later" and k > len(calls) else value
+                if value is not None and np.any(seen_as) and _fresh(seen_as, seen, f"{orders} of {len(calls)}"):
+                    yield Known("", np.shape(value), _calls_fetch(key, orders), line=key[1][0])
+
+    def calls(self) -> dict[Any, list[list[Any]]]:
+        """Right quantities of helpers that the forward calls from several places: for each call the uses in order."""
+        if self._calls is None:
+            found: dict[Any, dict[Any, list[Any]]] = {}
+            for (kind, site, name, slot), values in self.tables().items():
+                if len(site) > 1:
+                    found.setdefault((kind, site[-1], name, slot), {})[site[:-1]] = values
+            self._calls = {k: list(v.values()) for k, v in found.items() if len(v) > 1 and _alike(v.values())}
+        return self._calls
 
     def tables(self) -> dict[Any, list[Any]]:
         """Right quantities by the forward's call site: what kind, where, and the values of its uses in order."""
@@ -294,6 +313,25 @@ def _in_order(values: list[Any], order: str, i: int, k: int) -> Any:
     if k == 1 and all(np.shape(v) == np.shape(values[0]) for v in values):
         return sum(values)
     return None
+
+
+def _alike(calls: Iterable[list[Any]]) -> bool:
+    """Whether all values of all calls have one shape."""
+    return len({np.shape(v) for values in calls for v in values}) == 1
+
+
+def _in_calls(calls: list[list[Any]], order: tuple[str, str], i: int, k: int) -> Any:
+    """The value for use i of k, where the uses belong to several calls of a helper, each with its own loop."""
+    n = len(calls)
+    if k % n:
+        return None
+    per = k // n
+    call = calls[n - 1 - i // per if order[0] == "back" else i // per]
+    return _in_order(call, order[1], i % per, per)
+
+
+def _calls_fetch(key: Any, order: tuple[str, str]) -> Callable[[Spot], Any]:
+    return lambda s: _in_calls(s.trace.calls()[key], order, s.i, s.k)
 
 
 def _fresh(value: Any, seen: set[Mark], extra: str = "") -> bool:

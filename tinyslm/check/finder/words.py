@@ -12,6 +12,7 @@ from .graph import Node
 from .naming import Names
 from .outcome import Finding
 from .search import Fix
+from .tidy import tidy, with_operand
 from .trace import MATCH, Trace
 
 
@@ -56,23 +57,57 @@ def _forward(best: Fix, fixes: list[Fix], names: Names) -> str:
 def cause(fix: Fix, names: Names) -> str:
     """What was meant, as one clause."""
     edit, node = fix.edit, fix.node
-    part = names.of_node(node) if node is not None else ""
+    part = _told_apart(node, names) if node is not None else ""
     operands = [_operand(a, names) for a in node.args] if node is not None else []
-    value = _bracketed(edit.value) if "{value}" in edit.wanted and edit.wanted != "{value}" else edit.value
-    if edit.only != "every":
-        wanted = edit.wanted
-    elif edit.says == "index":
-        wanted = say("finder.index." + edit.wanted)
-    else:
-        wanted = _filled(
-            edit.wanted, [_bracketed(o) for o in operands] if len(edit.wanted) > 3 else operands, part, value
-        )
     operand = operands[edit.slot] if edit.slot is not None and edit.slot < len(operands) else part
-    key = edit.says if edit.line or edit.says not in ("path", "other", "twice") else edit.says + ".input"
+    wanted = _wanted(fix, names, operands, part)
+    key = _key(fix, names, wanted, operand)
+    if key == "instead" and node is not None:
+        part = names.expression(node)
+    if key == "operand" and node is not None and _is_number(node.args[edit.slot or 0]):
+        key, part = "instead", names.expression(node)
+        wanted = names.quoted(tidy(with_operand(part, edit.slot or 0, wanted)))
+    given, place, expected = fix.sample
     return say(
         "finder.fix." + key, part=part, wanted=wanted, operand=operand, value=edit.value, old=fix.old,
-        line=edit.line, code=names.line(edit.line),
+        line=edit.line, code=names.line(edit.line), spot=_bracketed(part) + place, given=given, expected=expected,
     )  # fmt: skip
+
+
+def _wanted(fix: Fix, names: Names, operands: list[str], part: str) -> str:
+    edit = fix.edit
+    if edit.only == "source":
+        return names.quoted(tidy(edit.wanted))
+    if edit.only != "every":
+        return edit.wanted
+    if edit.says == "index":
+        return say("finder.index." + edit.wanted)
+    value = _bracketed(edit.value) if "{value}" in edit.wanted and edit.wanted != "{value}" else edit.value
+    operands = [_bracketed(o) for o in operands] if len(edit.wanted) > 3 else operands
+    return names.quoted(tidy(_filled(edit.wanted, operands, part, value)))
+
+
+def _key(fix: Fix, names: Names, wanted: str, operand: str) -> str:
+    """Which message tells it: some causes are another one where the code says already what is wanted."""
+    says, line = fix.edit.says, names.line(fix.line)
+    if says == "add" and "+=" in line:
+        return "add.again"
+    if says in ("operand", "carry.instead") and wanted == operand:
+        return says + ".same"
+    return says if fix.edit.line or says not in ("path", "other", "twice") else says + ".input"
+
+
+def _told_apart(node: Node, names: Names) -> str:
+    """What the learner calls a value, with its column where the line holds the same text twice."""
+    part, line = names.of_node(node), names.line(node.inner)
+    column = node.site[-1][1] // 10_000 + 1 if node.site else 0
+    if column < 2 or part.isidentifier() or line.count(part) < 2:
+        return part
+    return say("finder.at_column", part=part, column=column)
+
+
+def _is_number(x: object) -> bool:
+    return isinstance(x, (int, float, np.number))
 
 
 def _filled(wanted: str, operands: list[str], part: str, value: str) -> str:
