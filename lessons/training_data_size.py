@@ -173,20 +173,12 @@ print(f"two standard errors above guessing: {chance:.0%}")
 first, last = ({name: values[i] for name, values in mean.items()} for i in (0, -1))
 check("B21", "with 32 times the data both models get at least 5 points more of unseen texts right",
       all(last[name] - first[name] > 0.05 for name in models))  # fmt: skip
-check(
-    "B21",
-    "with 25 texts neither is more than 15 points better than guessing",
-    max(first.values()) < 0.65,
-    None,
-    "measured: more data helps, little does not suffice here",
-)
+check("B21", "with 25 texts neither is more than 15 points better than guessing",
+      max(first.values()) < 0.65, None, "measured: more data helps, little does not suffice here")  # fmt: skip
 check("B21", "little data is enough to remember: at N = 25 both have over 95 percent of the seen texts right",
       min(values[:, 0].mean() for values in seen.values()) > 0.95)  # fmt: skip
-check(
-    "B21",
-    "averaged over all sizes the bag of words is ahead of the LSTM",
-    mean["bag of words"].mean() > mean["LSTM"].mean(),
-)
+ahead = mean["bag of words"].mean() > mean["LSTM"].mean()
+check("B21", "averaged over all sizes the bag of words is ahead of the LSTM", ahead)
 check("B21", "with all 800 the bag is above guessing by more than two standard errors", last["bag of words"] > chance)
 
 # %% [markdown]

@@ -116,7 +116,7 @@ STEPS = 10  # of an epoch
 
 
 def trainer(spoilt=0, **options):
-    """A loop of 10 steps an epoch, and how often the host had waited when the listener was told; step `spoilt` is bad."""
+    """A loop of 10 steps an epoch, and how often the host had waited at each telling; step `spoilt` is bad."""
     rng = np.random.default_rng(4)
     x, y = rng.standard_normal((2 * STEPS, 3)).astype(np.float32), rng.integers(0, 4, 2 * STEPS)
     model, told, counted = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Dropout(0.2, rng=rng)), [], iter(range(1, 99))

@@ -79,7 +79,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.La
         elif isinstance(node, ast.ClassDef):
             yield from ((f"{node.name}.{m.name}", m) for m in node.body if isinstance(m, ast.FunctionDef))
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            yield ast.unparse(node.targets[0]), node.value
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
 
 
 def _why_not(node: ast.FunctionDef | ast.Lambda, source: str) -> str:
