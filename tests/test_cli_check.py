@@ -31,6 +31,7 @@ def test_new_right_and_wrong(tmp_path: Path) -> None:
     done = runner.invoke(app, ["check", str(file)])
     assert done.exit_code == 0 and "right" in done.stdout and "seed 0" in done.stdout
     file.write_text(file.read_text(encoding="utf-8").replace("da.sum(axis=0)", "da.mean(axis=0)"), encoding="utf-8")
+    assert runner.invoke(app, ["check", str(file)]).stdout.count('return {"da": da') == 1  # the line is told once
     done = runner.invoke(app, ["check", str(file), "--json"])
     found = json.loads(done.stdout)
     assert done.exit_code == found["code"] == 1
@@ -47,6 +48,8 @@ def test_options(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     done = runner.invoke(app, ["check", str(file)])
     assert isinstance(done.exception, OptionError)
+    done = runner.invoke(app, ["check", str(tmp_path)])
+    assert isinstance(done.exception, OptionError) and "is a folder" in str(done.exception)
     done = runner.invoke(app, ["check", "--new", "nothing", str(file)])
     assert isinstance(done.exception, OptionError)
     file.write_text("", encoding="utf-8")

@@ -147,7 +147,7 @@ LONGER = {  # lessons that build whole systems, or tell more than one experiment
     "training_adam": 151,
     "training_classifier": 126,
     "training_kernels": 137,
-    "training_parameters": 131,
+    "training_parameters": 123,
     "words_glove": 127,
     "words_word2vec": 127,
 }
@@ -297,7 +297,7 @@ def test_the_report_is_one_page_that_loads_nothing(fakes, tmp_path):
     assert page.loaded and all(x.startswith("data:image/") for x in page.loaded)
     assert "script" not in page.tags and "link" not in page.tags and "@import" not in text and "url(" not in text
     said = "".join(page.text)
-    assert "2 lessons, 1 failed" in said and "x is 3 <3" in said and "one is [two]: this does not hold" in said
+    assert "lessons: 2, 1 failed" in said and "x is 3 <3" in said and "one is [two]: this does not hold" in said
     assert 'alt="a caption with &quot;quotes&quot; &amp; &lt;signs&gt;"' in text
     assert page.tags.count("section") == 2
 
@@ -356,7 +356,7 @@ def lessons_command(monkeypatch, capsys, *args):
 def test_the_command_runs_lessons_and_says_what_failed(fakes, tmp_path, monkeypatch, capsys):
     out = tmp_path / "report"
     code, said, _ = command(monkeypatch, capsys, "A6", "--out", out)
-    assert code == 0 and "1 lessons, 1 checks" in said and (out / "index.html").is_file()
+    assert code == 0 and "lessons: 1, checks: 1" in said and (out / "index.html").is_file()
     code, said, _ = command(monkeypatch, capsys, "good", "failing", "--out", out)
     assert code == 1
     assert "ok Lesson [good]" in said and "failed Lesson [failing]" in said

@@ -100,7 +100,7 @@ def test_variances_stay_with_the_width(activation, seed):
 
 def test_sizes_and_years():
     assert facts.COUNTED["BERT-base"] == 109_482_240
-    assert facts.FIRST["recurrent network"][0] == 1990
+    assert facts.IN_PRINT["recurrent network"][0] == 1990
     assert "1992" in record("B17").note
 
 

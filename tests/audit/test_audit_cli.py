@@ -43,6 +43,11 @@ def test_the_story_says_how_its_picture_is_written(tmp_path):
     assert "picture" not in run("B1").output and record("B1").picture is None
 
 
+@pytest.mark.parametrize("id", ["A19", "B17"])
+def test_the_number_that_decides_is_beside_the_claim(id):
+    assert "BERT-base 0.1095 billion, claimed 1 billion or more" in report.decisive(audit(record(id)))
+
+
 def small_measurements(monkeypatch):
     """The same measurements with few steps: what they find means nothing, but everything runs."""
     monkeypatch.setattr(recall, "WIDTHS", (4, 8))

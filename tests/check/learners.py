@@ -269,3 +269,47 @@ def backward(p, cache, g):
     dz = dc - dc.mean(axis=2, keepdims=True)
     return {"dw": dw, "db": db, "dx": dz.reshape(B, D)}
 """
+
+CLASS = """import numpy as np
+sizes = {"B": 3, "D": 4, "H": 5}
+class Dense:
+    def __init__(self, W, f):
+        self.W, self.f = W, f
+    def forward(self, x):
+        self.x = x
+        self.y = self.f(x @ self.W)
+        return self.y
+    def backward(self, dy):
+        da = dy * (1 - self.y ** 2)
+        self.dW = self.x.T @ da
+        dx = da @ self.W.T
+        self.dx = dx
+        return {"dx": dx, "dW": self.dW}
+def inputs(rng, sizes):
+    B, D, H = (sizes[k] for k in "BDH")
+    return {"x": rng.normal(size=(B, D)), "W": rng.normal(size=(D, H))}
+def forward(p):
+    layer = Dense(p["W"], np.tanh)
+    y = layer.forward(p["x"])
+    return {"y": y}
+def backward(p, cache, g):
+    layer = Dense(p["W"], np.tanh)
+    layer.forward(p["x"])
+    return layer.backward(g)
+"""
+
+BEST = """import numpy as np
+sizes = {"B": 3, "T": 4, "H": 5}
+def inputs(rng, sizes):
+    B, T, H = (sizes[k] for k in "BTH")
+    return {"a": rng.normal(size=(B, T, H))}
+def forward(p):
+    return {"y": p["a"].max(axis=1)}
+def backward(p, cache, g):
+    a = p["a"]
+    B, T, H = a.shape
+    best = a.argmax(axis=1)
+    da = np.zeros_like(a)
+    da[np.arange(B)[:, None], best, np.arange(H)] = g
+    return {"da": da}
+"""

@@ -364,9 +364,72 @@ def test_nan_at_one_of_the_points(tmp_path: Path) -> None:
         ("dim - 1 + 1", "dim"),
         ("m - 0", "m"),
         ("--x * 1", "x"),
+        ("x ** 1", "x"),
         ("t + 2 - 3", "t - 1"),
         ("sigmoid'(x)", "sigmoid'(x)"),
     ],
 )
 def test_code_is_told_as_a_person_would_write_it(text: str, wanted: str) -> None:
     assert tidy(text) == wanted
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), [("CLASS", "y ** 2", "y"), ("BEST", "= g", "= 2 * g")])
+def test_a_class_and_an_index_of_arrays(tmp_path: Path, name: str, right: str, wrong: str) -> None:
+    text = getattr(learners, name)
+    assert _found(tmp_path, text).ok
+    outcome = _found(tmp_path, text.replace(right, wrong))
+    assert outcome.verdict == "wrong" and text[: text.index(right)].count("\n") + 1 in outcome.lines, str(outcome)
+    assert "no diagnosis" not in str(outcome)
+
+
+@pytest.mark.parametrize("taken", ["p, g", "p, cache, g, more"])
+def test_a_function_that_takes_something_else(tmp_path: Path, taken: str) -> None:
+    outcome = _found(tmp_path, TEMPLATES["dense"].replace("backward(p, cache, g)", f"backward({taken})"))
+    assert outcome.verdict == "cannot run"
+    assert f"backward is backward({taken}). Expected: backward(p, cache, g)" in str(outcome)
+
+
+def test_a_crash_is_told_with_its_last_words(tmp_path: Path) -> None:
+    text = "import os\nos.write(2, b'first\\nlast words\\n')\nos._exit(3)\n"
+    outcome = check_file(_write(tmp_path, text))
+    assert "code 3 (last words)" in str(outcome) and outcome.seconds > 0
+
+
+def test_a_part_of_the_gradients(tmp_path: Path) -> None:
+    text = TEMPLATES["dense"].split('    return {"da"')[0] + '    return {"dx": da @ p["W"].T}\n'
+    outcome = _found(tmp_path, text)
+    assert outcome.ok and outcome.word == "right as far as given" and outcome.certificate is not None
+    assert outcome.certificate["checked"] == ["dx"] and outcome.certificate["unchecked"] == ["dW", "db"]
+
+
+def test_a_forward_without_numbers_accuses_nobody(tmp_path: Path) -> None:
+    outcome = _found(tmp_path, TEMPLATES["dense"].replace("y = np.tanh(a)", "y = np.log(-a * a)"))
+    assert outcome.verdict == "cannot run" and "choose other inputs" in str(outcome)
+
+
+READ = ", ".join(f'cache["{k}"][t]' for k in ("before", "z", "r", "n"))
+
+
+@pytest.mark.parametrize("read", [READ, '(cache[k][t] for k in ("before", "z", "r", "n"))'])
+def test_a_factor_of_one_use(tmp_path: Path, read: str) -> None:
+    text = TEMPLATES["gru"].replace('(cache[k][t] for k in ("before", "z", "r", "n"))', read)
+    outcome = _found(tmp_path, text.replace("dh * z + dgated * r +", "dh * z + dgated +"))
+    assert outcome.lines[0] == text[: text.index("dgated * r")].count("\n") + 1
+    assert len([f for f in outcome.findings if f.kind != "unknown"]) == 1  # what follows from it is not diagnosed anew
+    assert ('expected dgated * cache["r"][t]' in str(outcome)) == (read == READ)
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "told"),
+    [
+        ("attention", "dscores = dscores / np.sqrt(q.shape[-1])", "dscores = dscores * 1", "sqrt(params["),
+        ("dense", '1 - cache["y"] ** 2', "1 - g ** 2", 'kept["y"]'),
+    ],
+)
+def test_the_learners_own_parameters(tmp_path: Path, name: str, right: str, wrong: str, told: str) -> None:
+    assert right in TEMPLATES[name].replace("**2", " ** 2")
+    head, back = TEMPLATES[name].replace("**2", " ** 2").replace(right, wrong).split("def backward(p, cache, g):")
+    for old, new in (("p[", "params["), ("cache[", "kept["), (" g", " grad"), ("(p", "(params")):
+        back = back.replace(old, new)
+    outcome = _found(tmp_path, head + "def backward(params, kept, grad):" + back)
+    assert told in str(outcome) and "cache[" not in str(outcome) and "raises" not in str(outcome)

@@ -63,12 +63,20 @@ class Line:
     @property
     def judgement(self) -> str:
         """The mark with its evidence."""
+        evidence = self.evidence
+        return say("derivation.judged", mark=self.mark, evidence=evidence) if evidence else self.mark + self._remark()
+
+    @property
+    def evidence(self) -> str:
+        """What was noted on its link and whether that was expected, or an empty string."""
         note = self.outcome.note if self.outcome else ""
-        remark = "" if self.expected is LinkVerdict.HOLDS else f" ({self._remark()})"
-        return f"{self.mark}: {note}{remark}" if note else self.mark + remark
+        return note + self._remark() if note else ""
 
     def _remark(self) -> str:
-        return say("derivation.as_expected") if self.ok else say("derivation.unexpected", expected=self.expected)
+        if self.expected is LinkVerdict.HOLDS:
+            return ""
+        told = say("derivation.as_expected") if self.ok else say("derivation.unexpected", expected=self.expected)
+        return say("derivation.aside", text=told)
 
     @property
     def example(self) -> list[str]:
@@ -160,7 +168,8 @@ class DerivationReport:
         for x in self.lines:
             lead = f"**{x.number}.** `{x.step.name}`: {x.claim}"
             example = _quoted("\n".join(x.example))
-            verdict = f" — **{x.mark}**{_evidence(x)}" if x.tested else ""
+            evidence = say("derivation.aside", text=x.evidence) if x.evidence else ""
+            verdict = f" — **{x.mark}**{evidence}" if x.tested else ""
             parts += [f"{lead}{verdict}", f"$${x.step.latex}$$", *([example] if example else [])]
         return "\n\n".join([*parts, *([f"Source: {self.source}"] if self.source else [])]) + "\n"
 
@@ -170,11 +179,6 @@ class DerivationReport:
         body = " \\\\\n".join(f"  {r}" for r in rows)
         head = f"% {self.name}: {self.summary}\n\\paragraph{{{_escaped(self.title)}}}\n"
         return f"{head}\\begin{{align*}}\n{body}\n\\end{{align*}}\n"
-
-
-def _evidence(line: Line) -> str:
-    found = line.judgement.partition(": ")[2]
-    return f" ({found})" if found else ""
 
 
 def _row(line: Line) -> str:

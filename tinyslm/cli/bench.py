@@ -110,7 +110,7 @@ def _list(names: list[str]) -> None:
 
 def line_of(workload: Workload) -> str:
     """A workload in one line: name, contenders, what it is."""
-    return f"{workload.name:<12} {', '.join(workload.contenders()):<24} {workload.title}"
+    return f"{workload.name:<15} {', '.join(workload.contenders()):<24} {workload.title}"
 
 
 def _words(text: str, known: tuple[str, ...]) -> tuple[str, ...]:

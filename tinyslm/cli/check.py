@@ -40,6 +40,8 @@ def check(
         return
     if file is None:
         raise OptionError("expected a file; `tinyslm check --new lstm` writes one to start from")
+    if file.is_dir():
+        raise OptionError(f"{file} is a folder. Expected: a Python file with inputs, forward and backward")
     if not file.is_file():
         raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
     before = _state(file)
@@ -95,8 +97,9 @@ def _show(file: Path, outcome: Outcome) -> None:
         console.print("  " + line, markup=False)
     source = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if outcome.lines else []
     for number in outcome.lines:
-        if number <= len(source):
-            console.print(f"  {number:>4} | {source[number - 1].strip()}", markup=False)
+        code = source[number - 1].strip() if number <= len(source) else ""
+        if code and not any(code in f.text for f in outcome.findings):  # a sentence may have told it already
+            console.print(f"  {number:>4} | {code}", markup=False)
 
 
 def _write(name: str, file: Path) -> None:

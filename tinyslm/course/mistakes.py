@@ -12,6 +12,7 @@ PAIRS = (
     "softmax log_softmax", "ones zeros", "ones_like zeros_like", "any all", "triu tril", "log2 exp2", "floor ceil",
     "startswith endswith", "reversed list", "relu abs", "cumsum cumprod",
 )  # fmt: skip
+# `reversed` becomes `list`; a `list` stays, for what it is given often has no order to reverse (a zip, a set).
 OTHER = {a: b for pair in PAIRS for a, b in (pair.split(), pair.split()[::-1])} | {"list": "list"}
 FLIPPED: dict[type, tuple[type, ...]] = {
     ast.Lt: (ast.GtE, ast.LtE), ast.LtE: (ast.Gt, ast.Lt), ast.Gt: (ast.LtE, ast.GtE), ast.GtE: (ast.Lt, ast.Gt),

@@ -8,7 +8,6 @@ from ._fields import require_text
 # and the two signs that stand among them (the repetition mark and the zero).
 HAN_RANGES = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3005\u3007"
 HAN = re.compile(f"[{HAN_RANGES}]")
-HAN_RUN = re.compile(f"[{HAN_RANGES}]+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 

@@ -169,8 +169,8 @@ def misses(outcomes: list[Outcome]) -> str:
     return "\n".join(rows)
 
 
-def main() -> int:
-    """Parse the options, run, print."""
+def main(files: list[Case]) -> int:
+    """Parse the options, run the finder over the files, print."""
     options = argparse.ArgumentParser(description="The mistake finder's table over the corpus.")
     options.add_argument("--only", default="", help="run the files whose name contains this")
     options.add_argument("--command", action="store_true", help="one subprocess per file, as a learner runs it")
@@ -180,7 +180,7 @@ def main() -> int:
     options.add_argument("--jobs", type=int, default=2, help="how many files at a time")
     chosen = options.parse_args()
     k, n = (int(v) for v in chosen.part.split("/"))
-    picked = [c for c in cases() if chosen.only in c[0]][k - 1 :: n]
+    picked = [c for c in files if chosen.only in c[0]][k - 1 :: n]
     outcomes = list(run(picked, by_command if chosen.command else in_process, chosen.jobs))
     print(table(outcomes))
     if chosen.misses:
@@ -191,4 +191,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(cases()))

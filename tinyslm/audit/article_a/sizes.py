@@ -59,14 +59,19 @@ def counted(name: str) -> tuple[float, float]:
     return says * (1 - TOLERANCE), says * (1 + TOLERANCE)
 
 
+def judged(name: str, low: float, high: float) -> Answer:
+    """Whether the count lies in the range that is claimed, with both in billions."""
+    n = COUNTED[name]
+    span = " billion or more" if high == float("inf") else f" to {high / 1e9:.4g} billion"
+    return Answer(low <= n <= high, f"{name} {n / 1e9:.4g} billion, claimed {low / 1e9:.4g}{span}", {"count": n})
+
+
 def in_claimed_range(name: str) -> Question:
     """Whether the count lies in the range that is claimed."""
 
     @asks("fact", f"Is the count of {name} in the range that is claimed?")
     def question(claim: Formula) -> Answer:
-        low, high = claim(name)
-        n = COUNTED[name]
-        return Answer(low <= n <= high, f"{n:,} in {low:,.0f} to {high:,.0f}", {"count": n})
+        return judged(name, *claim(name))
 
     return question
 
@@ -81,6 +86,12 @@ def counts() -> Answer:
     off = {name: COUNTED[name] / published[name] - 1 for name in published}
     ok = all(abs(x) < TOLERANCE for x in off.values())
     return Answer(ok, _listed(COUNTED, lambda n: f"{COUNTED[n] / 1e6:,.1f} M ({off[n]:+.1%} of the paper's)"), COUNTED)
+
+
+def berts() -> Answer:
+    """Both BERTs against the widest reading of "billions"."""
+    found = [judged(name, *at_least_billions(name)) for name in BERT]
+    return Answer(not any(a.ok for a in found), "; ".join(a.text for a in found))
 
 
 def two_articles() -> Answer:
@@ -108,6 +119,7 @@ RECORDS = (
         "",
         counted,
         (
+            Finding("both BERTs against the widest reading", berts),
             Finding("parameters counted from the published sizes", counts),
             Finding("GPT-2 against the articles' own line", two_articles),
         ),

@@ -12,7 +12,7 @@ from ...ops import cat, sigmoid, stack, tanh
 from ...tensor import Tensor
 from ..questions import Answer, asks, equals, gradient, influences, symmetric, value, within
 from ..record import Finding, Formula, Reading, Record
-from .lstm_gates import HOCHREITER
+from .lstm_gates import GERS, HOCHREITER
 
 H = 4
 _rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def random_run(cell: Formula) -> tuple[np.ndarray, np.ndarray]:
     return cells.numpy(), outputs.numpy()
 
 
-@asks("value", "Is the new state a vector, one number per unit?")
+@asks("shapes", "Is the new state a vector, one number per unit?")
 def keeps_units(cell: Formula) -> Answer:
     """(H,) in, (H,) out."""
     got = value(cell, *CELL).shape
@@ -154,8 +154,9 @@ def only_positive() -> Answer:
     """The range of the outputs as printed."""
     cells, outputs = random_run(with_sigmoid)
     ok = bool(cells.min() > 0 and outputs.min() > 0 and outputs.max() < 1)
-    text = f"h from {outputs.min():.1e} to {outputs.max():.3f}, c from {cells.min():.1e}"
-    return Answer(ok, text, {"h": [float(outputs.min()), float(outputs.max())], "c": float(cells.min())})
+    text = f"h from {outputs.min():.1e} to {outputs.max():.3f}, c from {cells.min():.1e} to {cells.max():.2f}"
+    h, c = ([float(x.min()), float(x.max())] for x in (outputs, cells))
+    return Answer(ok, text, {"h": h, "c": c})
 
 
 def steepest() -> Answer:
@@ -279,7 +280,7 @@ RECORDS = (
             Finding("hidden size 1, adding up 4 numbers: the printed cell lags", lags_with_one_unit),
             Finding("hidden size 4: both learn", with_four_units),
         ),
-        HOCHREITER,
+        f"{HOCHREITER}; {GERS}",
         picture=picture,
         note="Its gradient is right: a gradient check can't refute it. The prose of 4.2 names tanh, which is right if "
         "it means the candidate, but both printed formulas have sigmoid. The two dots in a row are a misprint.",

@@ -137,9 +137,10 @@ class _Check:
     def _at(self, point: Point, why: str) -> Outcome:
         gradients = point.compared(point.run_backward(point.cotangent))
         self.tell(Outcome("undecided", [Finding("finder.slow", "undecided", say("finder.slow"))]))
-        self._note_names(point)
+        given = self._note_names(point)
         if not any(k in gradients for k in point.floats):
-            return _cannot("finder.cannot.none", names=", ".join("d" + k for k in point.floats))
+            names, got = (", ".join(k) for k in (("d" + k for k in point.floats), given))
+            return _cannot("finder.cannot.none", names=names, got=got or "{}")
         self.backward, why_back = self._traced(lambda: Backward(point))
         for found in (ask.typed(gradients), ask.finite_backward(point, gradients, self.backward)):
             if found:
@@ -148,14 +149,15 @@ class _Check:
             self.notes.append(say("finder.note.not_traced", why=why or why_back))
         return self._compare(point, gradients)
 
-    def _note_names(self, point: Point) -> None:
-        given = set(point.run_backward(point.cotangent))
+    def _note_names(self, point: Point) -> list[str]:
+        given = [str(k) for k in point.run_backward(point.cotangent)]
         missing = [k for k in point.floats if "d" + k not in given]
         unknown = sorted(k for k in given if k[1:] not in point.p and k[1:] not in point.cache)
         if missing:
             self.notes.append(say("finder.note.unchecked", names=", ".join(missing)))
         if unknown:
             self.notes.append(say("finder.note.unknown", names=", ".join(unknown)))
+        return given
 
     def _compare(self, point: Point, gradients: dict[str, Any]) -> Outcome:
         linear = ask.linear(point, gradients)
@@ -198,7 +200,7 @@ class _Check:
         found = self._in_place(first) or ask.extremes(first)
         if found:
             return self.wrong(found)
-        return Outcome("right", certificate=self._certificate(sizes, largest), notes=self.notes)
+        return Outcome("right", certificate=self._certificate(first, sizes, largest), notes=self.notes)
 
     def _not_finite(self, point: Point, forward: Forward | None, gradients: dict[str, Any]) -> Finding | None:
         found = ask.finite_forward(point, forward)
@@ -229,19 +231,22 @@ class _Check:
             return ask.finding("stale.cache", "in place", line, name=again[0])
         return None
 
-    def _certificate(self, sizes: list[dict[str, int]], largest: float) -> dict[str, Any]:
+    def _certificate(self, point: Point, sizes: list[dict[str, int]], largest: float) -> dict[str, Any]:
         from ... import __version__
 
         versions = {"tinyslm": __version__, "numpy": np.__version__, "python": platform.python_version()}
         digest = hashlib.sha256(self.learner.source.encode("utf-8")).hexdigest()
         numbers = {"points": self.points + 1, "sizes": sizes, "largest_error": largest, "bar": BAR}
-        return {"seed": self.seed, "versions": versions, "sha256": digest, **numbers}
+        given = point.compared(point.run_backward(point.cotangent))
+        names = {"checked": ["d" + k for k in given], "unchecked": ["d" + k for k in point.floats if k not in given]}
+        return {"seed": self.seed, "versions": versions, "sha256": digest, **numbers, **names}
 
     # -- explaining
 
     def wrong(self, *findings: Finding, tried: int = 0) -> Outcome:
         """The report of a derivation that is wrong."""
-        return Outcome("wrong", list(findings), tried, notes=self.notes, left=self.left)
+        nowhere = [f for f in findings if f.id == "finder.not_finite.forward"]  # no derivative to compare with
+        return Outcome("cannot run" if nowhere else "wrong", list(findings), tried, notes=self.notes, left=self.left)
 
     def _explain(self, point: Point, gradients: dict[str, Any], verdicts: dict[str, Entry], linear: Any) -> Outcome:
         bad = {k: e for k, e in verdicts.items() if e.verdict.severity >= 2}

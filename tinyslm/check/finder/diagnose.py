@@ -27,6 +27,7 @@ class Diagnosis:
     tried: int = 0
     left: int = 0
     points: int = 0
+    put_in: bool = False  # a right quantity stands in for one step: what is wrong in the others may follow from it
     unexplained: list[str] = field(default_factory=list)
     truncated: dict[str, tuple[int, int]] = field(default_factory=dict)  # gradient: right for k of T steps
 
@@ -90,7 +91,7 @@ def diagnose(learner: Learner, base: Trace, seconds: float = clock.BUDGET) -> Di
     found.points = 1 + len(traces.fresh(base))
     for sizes, later in _stages(traces, loops):
         _stage(traces, sizes, later, found, explained, end)
-        if not _left(traces.base, explained) or len(found.mistakes) >= MOST_MISTAKES:
+        if not _left(traces.base, explained) or len(found.mistakes) >= MOST_MISTAKES or found.put_in:
             break
     found.unexplained = _left(traces.base, explained)
     return found
@@ -102,7 +103,7 @@ def _left(trace: Trace, explained: set[str]) -> list[str]:
 
 def _stage(traces: Traces, sizes: Sizes | None, later: bool, found: Diagnosis, explained: set[str], end: float) -> None:
     """All mistakes that show with these sizes of the loops."""
-    while len(found.mistakes) < MOST_MISTAKES and clock.now() < end:
+    while len(found.mistakes) < MOST_MISTAKES and not found.put_in and clock.now() < end:
         trace = traces.at(0, 0, sizes) if sizes else traces.base
         if trace is None or not _left(trace, explained):
             return
@@ -119,6 +120,7 @@ def _stage(traces: Traces, sizes: Sizes | None, later: bool, found: Diagnosis, e
         for fix in fixes:
             fix.names = frozenset(k for k in before if k not in after) or fix.repaired
         found.mistakes.append(fixes)
+        found.put_in = bool(sizes) and fixes[0].edit.kind == "other"
 
 
 def _search(

@@ -167,6 +167,24 @@ def borrowed(trace: Trace, group: list[Node]) -> Iterator[Edit]:
     yield from _summed(group[0])
 
 
+def within(trace: Trace, group: list[Node]) -> Iterator[Edit]:
+    """A factor that was forgotten for one use of a value: `da @ W` for `(da * r) @ W`: cost 1.9."""
+    node = group[0]
+    if node.name not in ("matmul", "add", "subtract"):
+        return
+    known = list(trace.known(group))
+    for j, a in enumerate(node.args):
+        if isinstance(a, Node) and is_float(a.value):
+            for e in known:
+                if _broadcasts(e.shape, a.shape):
+                    wanted = f"{{{j}}} * {{value}}"
+                    yield Edit("factor missing", 1.9 + e.cost, "operand", wanted, _with_factor(j, e), e.name, j)
+
+
+def _with_factor(j: int, e: Known) -> Apply:
+    return lambda s: s.value({j: s.arg(j) * e.fetch(s)})
+
+
 def projected(trace: Trace, group: list[Node]) -> Iterator[Edit]:
     """The share through a normaliser or a mean: v - mean(v), v - e sum(e v), v - e mean(e v): cost 2 to 2.3."""
     node = group[0]
@@ -262,12 +280,19 @@ def _t(x: Any) -> Any:
     return np.swapaxes(x, -1, -2) if np.ndim(x) > 1 else x
 
 
+def _turned(a: Any) -> str:
+    """How one writes the transposes of the matrices of an array."""
+    return ".swapaxes(-1, -2)" if isinstance(a, Node) and len(a.shape) > 2 else ".T"
+
+
 def _calls(fn: Callable[..., Any]) -> Apply:
     return lambda s: fn(*(s.arg(j) for j in range(len(s.node.args))))
 
 
 def _operators(node: Node) -> Iterator[Edit]:
     for text, fn in SWAPS.get(node.name, ()):
+        for j, a in enumerate(node.args):
+            text = text.replace(f"{{{j}}}.T", f"{{{j}}}{_turned(a)}")
         yield Edit(KINDS.get(node.name, "operator"), 1.1, "instead", text, _calls(fn))
     if node.name == "where" and len(node.args) == 3:
         other: Apply = lambda s: np.where(s.arg(0), s.arg(2), s.arg(1))  # noqa: E731
@@ -314,9 +339,7 @@ def _dropped(node: Node) -> Iterator[Edit]:
         yield Edit("factor too many", 1.3, "instead", "{0}", lambda s: s.arg(0))
         if node.name == "multiply":
             yield Edit("factor too many", 1.3, "instead", "{1}", lambda s: s.arg(1))
-    elif (
-        len(node.args) and isinstance(node.args[0], Node) and node.name not in ("getitem", "setitem", "alias", "given")
-    ):
+    elif len(node.args) and isinstance(node.args[0], Node) and node.name not in NOT_LEFT_OUT:
         yield Edit("operation too many", 1.5, "instead", "{0}", lambda s: s.arg(0))
 
 
@@ -468,7 +491,7 @@ def _transformed(node: Node) -> Iterator[Edit]:
                     wanted = text.replace("{value}", operand)
                     yield Edit("activation", 1.5, "operand", wanted, _with_form(j, form), slot=j)
             yield Edit("sign", 1.5, "operand", "-" + operand, _with_form(j, np.negative), slot=j)
-            yield Edit("transpose", 1.5, "operand", operand + ".T", _with_form(j, _t), slot=j)
+            yield Edit("transpose", 1.5, "operand", operand + _turned(a), _with_form(j, _t), slot=j)
         elif isinstance(a, (int, float)) and not isinstance(a, bool) and node.name in OPERATED:
             for c in (0.0, 1.0, 2.0, 3.0, 0.5, -a):
                 yield Edit("factor", 1.3, "operand", f"{c:g}", _swapped(j, c), slot=j)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .naming import Names
 from .trace import Trace
 
 Sized = Callable[[Trace], float]
@@ -47,7 +49,8 @@ def factor_names(trace: Trace, c: float) -> list[tuple[str, Sized]]:
     found = plain + named if abs(c) in (0.5, 1.0, 2.0) else named + plain
     for name, n in sizes_of(trace).items():
         found += [(text, at) for text, value, at in _of_size(name, n) if abs(c - value) <= 1e-7 * abs(c)]
-    return found[:MOST]
+    own = Names.of(trace.point.learner.source).taken["p"]
+    return [(re.sub(r"\bp\[", lambda m: own + "[", text), at) for text, at in found[:MOST]]
 
 
 def _named(trace: Trace) -> Iterator[tuple[str, float]]:

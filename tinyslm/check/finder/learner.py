@@ -24,6 +24,7 @@ from .standin import NumpyStandIn, load
 from .tensors import TensorStandIn, TracedTensor
 
 CHOSEN = ("inputs", "forward", "backward")
+TAKEN = {"inputs": ("rng", "sizes"), "forward": ("p",), "backward": ("p", "cache", "g")}
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 TIMES = (3, 5, 4)  # steps at the first, second and third kind of point
 OTHERS = ((2, *PRIMES[2:]), PRIMES[1:], (5, 3, 7, 2, 13, 11, 19, 17))
@@ -105,6 +106,7 @@ def from_file(path: str) -> Learner:
     for name in CHOSEN:
         if not callable(names.get(name)):
             raise CannotRun(say("finder.cannot.function", name=name))
+        _takes(names[name], name)
     traced = load(path, source, traced=True)
     declared = names.get("sizes") or {}
     sizes = {k: int(v) for k, v in declared.items()} if isinstance(declared, dict) else {}
@@ -113,10 +115,28 @@ def from_file(path: str) -> Learner:
     return Learner(path, source, plain, known, sizes, str(names.get("KINKS", "")), ast.parse(source))
 
 
+def _takes(function: Any, name: str) -> None:
+    """Raise where a function can't be called with what it will get."""
+    try:
+        found = inspect.signature(function)
+    except ValueError:  # one that does not tell
+        return
+    counts = range(3) if name == "inputs" else (len(TAKEN[name]),)
+    for count in counts:
+        try:
+            found.bind(*range(count))
+        except TypeError:
+            continue
+        return
+    raise CannotRun(say("finder.cannot.signature", name=name, got=str(found), wanted=", ".join(TAKEN[name])))
+
+
 def from_functions(forward: Any, backward: Any, inputs: Any, sizes: dict[str, int] | None = None) -> Learner:
     """A derivation given as functions; `inputs` may also be a dict of arrays."""
     make = (lambda: inputs) if isinstance(inputs, dict) else inputs
     plain = {"forward": forward, "backward": backward, "inputs": make}
+    for name, function in plain.items():
+        _takes(function, name)
     code = getattr(forward, "__code__", None)
     if code is None:
         return Learner("", "", plain, {}, dict(sizes or {}))

@@ -11,6 +11,7 @@ from .graph import Node
 
 LONGEST = 48
 Place = tuple[int, int]
+TAKEN = ("p", "cache", "g")
 
 
 class Names:
@@ -26,6 +27,7 @@ class Names:
         self.leaves: list[tuple[re.Pattern[str], str]] = []
         self._stored: dict[str, int] = {}
         self.spelled: dict[str, str] = {}
+        self.taken = dict(zip(TAKEN, TAKEN, strict=True))  # p, cache and g as backward calls them
         try:
             tree = ast.parse(source)
         except SyntaxError:
@@ -43,7 +45,10 @@ class Names:
                 self.unpacked[_place(node.value)] = [ast.unparse(t) for t in node.targets[0].elts]
         self._stored = {k: line for node in ast.walk(tree) for k, line in _stored(node)}
         self.spelled = {text: name for node in ast.walk(tree) for text, name in _spelled(node)}
-        self.leaves = [pair for node in ast.walk(tree) for pair in _leaf_names(node)]
+        backward = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "backward")
+        self.taken |= {k: a.arg for n in backward for k, a in zip(TAKEN, n.args.args, strict=False)}
+        meant = {**{k: k for k in TAKEN[:2]}, **{self.taken[k]: k for k in TAKEN[:2]}}
+        self.leaves = [pair for node in ast.walk(tree) for pair in _leaf_names(node, meant)]
 
     @staticmethod
     @functools.lru_cache(maxsize=8)
@@ -57,7 +62,7 @@ class Names:
 
     def _of_node(self, node: Node) -> str:
         if node.leaf:
-            return next((name for pattern, name in self.leaves if pattern.fullmatch(node.leaf)), node.leaf)
+            return next((name for pattern, name in self.leaves if pattern.fullmatch(node.leaf)), self.own(node.leaf))
         place = node.site[-1] if node.site else (0, 0)
         if node.name == "pick" and place in self.unpacked:
             return self.unpacked[place][node.args[1]]
@@ -81,8 +86,13 @@ class Names:
     def of_step(self, pattern: str, ahead: int) -> str:
         """What the learner calls the entry of a list for step t (or `ahead` of it)."""
         index = f"[t + {ahead}]" if ahead > 0 else "[t]"
-        leaf = pattern.replace("[*]", index, 1)
+        leaf = self.own(pattern.replace("[*]", index, 1))
         return self.spelled.get(leaf, leaf)
+
+    def own(self, leaf: str) -> str:
+        """cache["hs"] with the learner's name for the cache."""
+        name, bracket, rest = leaf.partition("[")
+        return self.taken.get(name, name) + bracket + rest
 
     def stored(self, name: str) -> int:
         """The line on which a gradient gets its name: `d["dx"] = ...` or `{"dx": ...}`; 0 where that is not plain."""
@@ -127,10 +137,10 @@ def _pairs(node: ast.AST) -> Iterator[tuple[ast.Name, ast.expr, int | None]]:
                 yield t, value, j
 
 
-def _leaf_names(node: ast.AST) -> Iterator[tuple[re.Pattern[str], str]]:
+def _leaf_names(node: ast.AST, meant: dict[str, str]) -> Iterator[tuple[re.Pattern[str], str]]:
     """Names given to parts of p and cache."""
     for name, value, j in _pairs(node):
-        pattern = _pattern(value)
+        pattern = _pattern(value, meant)
         if pattern:
             yield re.compile(pattern + (rf"\[{j}\]" if j is not None else "")), name.id
 
@@ -140,11 +150,11 @@ def _spelled(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield ast.unparse(value) + (f"[{j}]" if j is not None else ""), name.id
 
 
-def _pattern(value: ast.expr) -> str | None:
-    if isinstance(value, ast.Name) and value.id in ("p", "cache"):
-        return value.id
+def _pattern(value: ast.expr, meant: dict[str, str]) -> str | None:
+    if isinstance(value, ast.Name):
+        return meant.get(value.id)
     if isinstance(value, ast.Subscript):
-        base = _pattern(value.value)
+        base = _pattern(value.value, meant)
         key = re.escape(repr(value.slice.value)) if isinstance(value.slice, ast.Constant) else r"[^\]]+"
         return base and base + rf"\[{key}\]"
     return None

@@ -36,7 +36,8 @@ class Outcome:
         hypotheses: how many single changes were tried in the search for a cause.
         left: how many more there were when the time for the search was over.
         seconds: how long it took, without the start of a process.
-        certificate: for a passed check: seed, versions, hash of the file, points, sizes, the largest error and its bar.
+        certificate: for a passed check: seed, versions, hash of the file, points, sizes, the largest error and its
+            bar, the gradients that were checked and those of inputs that were not given.
         notes: what else is worth knowing (what was not checked, conventions, printing).
     """
 
@@ -89,7 +90,8 @@ class Outcome:
     @property
     def word(self) -> str:
         """The verdict in the chosen language."""
-        return say("finder.verdict." + self.verdict)
+        part = self.ok and (self.certificate or {}).get("unchecked")
+        return say("finder.verdict.part" if part else "finder.verdict." + self.verdict)
 
     def texts(self) -> list[str]:
         """Findings, certificate and notes, one line each."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from ...messages import say
@@ -44,6 +45,7 @@ def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
     env |= {"PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", CHILD, str(path), str(seed), str(megabytes)]
+    start = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env
     )
@@ -51,8 +53,11 @@ def run_limited(path: str, seconds: float, seed: int, megabytes: int = MEGABYTES
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
-        return _last(path, process.communicate()[0]) or _cannot("timeout", path, seconds=seconds)
-    return _read(path, out, err.decode("utf-8", "replace"), process.returncode, megabytes)
+        outcome = _last(path, process.communicate()[0]) or _cannot("timeout", path, seconds=seconds)
+    else:
+        outcome = _read(path, out, err.decode("utf-8", "replace"), process.returncode, megabytes)
+    outcome.seconds = outcome.seconds or time.perf_counter() - start
+    return outcome
 
 
 def _read(path: str, out: bytes, err: str, code: int, megabytes: int) -> Outcome:
@@ -61,7 +66,8 @@ def _read(path: str, out: bytes, err: str, code: int, megabytes: int) -> Outcome
         return outcome
     if "MemoryError" in err or "Unable to allocate" in err:
         return _cannot("memory", path, megabytes=megabytes)
-    return _cannot("crash", path, code=code)
+    said = err.strip().splitlines()[-1:]
+    return _cannot("crash", path, code=code, said=f" ({said[0][:200]})" if said else "")
 
 
 def _last(path: str, out: bytes) -> Outcome | None:

@@ -107,6 +107,7 @@ class Search:
         if text is not None:
             yield 1.6, lambda: self._in_text(text, wrong, 1.6, lines, self._share(0.4))
         yield 1.6, lambda: self._try(catalogue.borrowed, near, wrong, self._share(0.6))
+        yield 1.9, lambda: self._try(catalogue.within, near, wrong, self._share(0.4))
         yield 2.0, lambda: self._try(catalogue.projected, near, wrong, self._share(0.6))
         if text is not None:
             yield 2.2, lambda: self._in_text(text, wrong, 9.0, lines, self.end)
@@ -422,8 +423,9 @@ def is_marked(node: Node, kind: str) -> bool:
     """Whether a node is a scaling (for a factor) or has a minus (for a sign)."""
     if kind == "sign":
         return node.name in ("negative", "subtract")
-    sizes = [np.size(a.value if isinstance(a, Node) else a) for a in node.args]
-    return node.name in ("mean", "var", "std") or (node.name in ("multiply", "divide") and 1 in sizes)
+    if node.name not in ("multiply", "divide"):  # the arguments of others, an index say, may have no size
+        return node.name in ("mean", "var", "std")
+    return any(np.size(a.value if isinstance(a, Node) else a) == 1 for a in node.args)
 
 
 def _line_of(trace: Trace, key: Key) -> int:

@@ -93,7 +93,8 @@ def load(path: str, source: str, traced: bool, tree: ast.Module | None = None) -
             found = builtins.__import__(name, globals, locals, fromlist, level)
             return TensorStandIn(found) if name.split(".")[0] == "tinyslm" else found
 
-        own = {"__import__": find, "__as_float": _as_float, "__alias": _alias, "__given": _given, "sum": _plain_sum}
+        own = {"__import__": find, "__alias__": _alias, "__given__": _given}  # a class would mangle __alias
+        own |= {"__as_float__": _as_float, "sum": _plain_sum}
         names["__builtins__"] = {**vars(builtins), **own}
     tree = ast.parse(source, path) if tree is None else copy.deepcopy(tree)
     tree = ast.fix_missing_locations(_LetThrough().visit(tree) if traced else tree)
@@ -118,7 +119,7 @@ class _LetThrough(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "float" and len(node.args) == 1:
-            node.func.id = "__as_float"
+            node.func.id = "__as_float__"
         return node
 
 
@@ -130,7 +131,7 @@ def _mark_aliases(node: ast.AST) -> None:
             node.value = _aliased(node.value)
     elif isinstance(node, ast.Dict):
         named = [isinstance(k, ast.Constant) and str(k.value).startswith("d") for k in node.keys]
-        node.values = [_aliased(v, "__given") if ok else v for ok, v in zip(named, node.values, strict=True)]
+        node.values = [_aliased(v, "__given__") if ok else v for ok, v in zip(named, node.values, strict=True)]
 
 
 def _in_an_array(target: ast.expr) -> bool:
@@ -138,7 +139,7 @@ def _in_an_array(target: ast.expr) -> bool:
     return isinstance(target, ast.Subscript) and not isinstance(target.slice, (ast.Constant, ast.BinOp, ast.JoinedStr))
 
 
-def _aliased(value: ast.expr, name: str = "__alias") -> ast.expr:
+def _aliased(value: ast.expr, name: str = "__alias__") -> ast.expr:
     if not isinstance(value, ast.Name):
         return value
     call = ast.Call(ast.copy_location(ast.Name(name, ast.Load()), value), [value], [])

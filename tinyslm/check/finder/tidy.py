@@ -45,6 +45,8 @@ class _Tidy(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         left, right = _number(node.left), _number(node.right)
+        if isinstance(node.op, ast.Pow):
+            return node.left if right == 1 else node
         if isinstance(node.op, (ast.Mult, ast.Div)):
             one = isinstance(node.op, ast.Mult) and left == 1
             return node.right if one else node.left if right == 1 else node

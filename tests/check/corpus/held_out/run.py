@@ -21,5 +21,4 @@ def cases() -> list[corpus_run.Case]:
 
 
 if __name__ == "__main__":
-    corpus_run.cases = cases
-    raise SystemExit(corpus_run.main())
+    raise SystemExit(corpus_run.main(cases()))
