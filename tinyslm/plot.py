@@ -8,6 +8,7 @@ colour blindness can tell apart; lines differ in their dashes as well.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -643,6 +644,7 @@ PERHAPS = re.compile(r"CJK|Han |Hei|Song|Ming|Kai|Gothic|WenQuanYi|Unicode|Noto 
 
 def _choose_fonts(figure: Figure) -> None:
     """Add a font that has the characters which matplotlib's own lacks; where none has them, write □ and say so."""
+    logging.getLogger("matplotlib.font_manager").addFilter(_is_no_remark_on_weight)
     texts = _texts(figure)
     wanted = {c for t in texts for c in t.get_text() if ord(c) > 127}
     found, lacking = _fonts_for(frozenset(wanted))
@@ -651,6 +653,11 @@ def _choose_fonts(figure: Figure) -> None:
             t.set_fontfamily(["DejaVu Sans", *found])
     if lacking:
         _write_boxes(figure, lacking)
+
+
+def _is_no_remark_on_weight(record: logging.LogRecord) -> bool:
+    # Some Chinese fonts have one weight that is not called normal; matplotlib takes it, and there is nothing to do.
+    return "Failed to find font weight" not in record.getMessage()
 
 
 def _texts(figure: Figure) -> list[Any]:
