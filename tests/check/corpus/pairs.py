@@ -1,7 +1,7 @@
 """Files with two independent mistakes, put together from the singles."""
 
 from . import table_lines, table_places, table_special  # noqa: F401
-from .planting import MISTAKES, Double
+from .planting import CORPUS
 
 PAIRS = (
     ("11_lstm_cell_for_previous", "10_lstm_forget_weight"),
@@ -18,11 +18,4 @@ PAIRS = (
     ("05_gelu_mlp_helper_mean", "02_gelu_mlp_cube"),
 )
 
-
-def _doubles() -> list[Double]:
-    by_name = {m.name: m for m in MISTAKES}
-    pairs = [(by_name[a], by_name[b]) for a, b in PAIRS]
-    return [Double(f"two_{a.name}__{b.name[3:]}", a.base, a, b) for a, b in pairs]
-
-
-DOUBLES = _doubles()
+DOUBLES = CORPUS.doubles(PAIRS)

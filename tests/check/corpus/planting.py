@@ -27,6 +27,7 @@ class Mistake:
     name: str
     base: str
     klass: int
+    right: str  # the base file's text
     edits: tuple[tuple[str, str], ...]
     forward: tuple[str, ...]
     backward: tuple[str, ...]
@@ -38,7 +39,7 @@ class Mistake:
 
     def text(self) -> str:
         """The learner's file with the mistake in it."""
-        return edited(right_files()[self.base], self.edits)
+        return edited(self.right, self.edits)
 
     def lines(self, text: str | None = None) -> set[int]:
         """The accepted lines, forward and backward, in the mutated file."""
@@ -66,7 +67,7 @@ class Double:
 
     def text(self) -> str:
         """The learner's file with both mistakes in it."""
-        return edited(right_files()[self.base], self.first.edits + self.second.edits)
+        return edited(self.first.right, self.first.edits + self.second.edits)
 
     def lines(self) -> set[int]:
         """The accepted lines of either mistake."""
@@ -100,27 +101,41 @@ def _tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
-def _fresh(base: str, edits: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+def _fresh(right: str, edits: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """The lines of the mutated file that the right one does not have."""
-    right = right_files()[base]
     before = set(right.splitlines())
     return tuple(line.strip() for line in edited(right, edits).splitlines() if line not in before and line.strip())
 
 
-MISTAKES: list[Mistake] = []
+class Table:
+    """The mistakes planted in one folder of right files."""
+
+    def __init__(self, right_files: dict[str, str]):
+        self.right_files = right_files
+        self.mistakes: list[Mistake] = []
+
+    def plant(
+        self,
+        klass: int,
+        base: str,
+        name: str,
+        old: str,
+        new: str,
+        forward: str | tuple[str, ...] = (),
+        backward: str | tuple[str, ...] = (),
+        more: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Add one mistake."""
+        edits, right = ((old, new), *more), self.right_files[base]
+        back = _tuple(backward) or _fresh(right, edits)
+        self.mistakes.append(Mistake(f"{klass:02d}_{base}_{name}", base, klass, right, edits, _tuple(forward), back))
+
+    def doubles(self, pairs: tuple[tuple[str, str], ...]) -> list[Double]:
+        """Files with two of the mistakes each, named by pairs."""
+        by_name = {m.name: m for m in self.mistakes}
+        chosen = [(by_name[a], by_name[b]) for a, b in pairs]
+        return [Double(f"two_{a.name}__{b.name[3:]}", a.base, a, b) for a, b in chosen]
 
 
-def plant(
-    klass: int,
-    base: str,
-    name: str,
-    old: str,
-    new: str,
-    forward: str | tuple[str, ...] = (),
-    backward: str | tuple[str, ...] = (),
-    more: tuple[tuple[str, str], ...] = (),
-) -> None:
-    """Add one mistake to the table."""
-    edits = ((old, new), *more)
-    back = _tuple(backward) or _fresh(base, edits)
-    MISTAKES.append(Mistake(f"{klass:02d}_{base}_{name}", base, klass, edits, _tuple(forward), back))
+CORPUS = Table(right_files())
+MISTAKES, plant = CORPUS.mistakes, CORPUS.plant

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from corpus.planting import Double, Mistake, edited
+from corpus.planting import Table
 
 RIGHT = Path(__file__).resolve().parent / "right"
 
@@ -20,49 +20,8 @@ def held_out_right() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(RIGHT.glob("*.py"))}
 
 
-class HeldOut(Mistake):
-    """A planted mistake whose base file lies in this folder."""
-
-    def text(self) -> str:
-        """The learner's file with the mistake in it."""
-        return edited(held_out_right()[self.base], self.edits)
-
-
-class HeldOutDouble(Double):
-    """Two independent mistakes in one file of this folder."""
-
-    def text(self) -> str:
-        """The learner's file with both mistakes in it."""
-        return edited(held_out_right()[self.base], self.first.edits + self.second.edits)
-
-
-MISTAKES: list[HeldOut] = []
-
-
-def _tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
-
-
-def _fresh(base: str, edits: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    right = held_out_right()[base]
-    before = set(right.splitlines())
-    return tuple(line.strip() for line in edited(right, edits).splitlines() if line not in before and line.strip())
-
-
-def plant(
-    klass: int,
-    base: str,
-    name: str,
-    old: str,
-    new: str,
-    forward: str | tuple[str, ...] = (),
-    backward: str | tuple[str, ...] = (),
-    more: tuple[tuple[str, str], ...] = (),
-) -> None:
-    """Add one mistake."""
-    edits = ((old, new), *more)
-    back = _tuple(backward) or _fresh(base, edits)
-    MISTAKES.append(HeldOut(f"{klass:02d}_{base}_{name}", base, klass, edits, _tuple(forward), back))
+HELD_OUT = Table(held_out_right())
+MISTAKES, plant = HELD_OUT.mistakes, HELD_OUT.plant
 
 
 # 1: a sign
@@ -657,11 +616,4 @@ PAIRS = (
     ("01_alibi_slope", "07_alibi_wrong_axis"),
 )
 
-
-def _doubles() -> list[HeldOutDouble]:
-    by_name = {m.name: m for m in MISTAKES}
-    pairs = [(by_name[a], by_name[b]) for a, b in PAIRS]
-    return [HeldOutDouble(f"two_{a.name}__{b.name[3:]}", a.base, a, b) for a, b in pairs]
-
-
-DOUBLES = _doubles()
+DOUBLES = HELD_OUT.doubles(PAIRS)
