@@ -119,6 +119,15 @@ def test_cache_folder_announcement_and_laziness(tmp_path):
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def test_processes_that_compile_at_once_share_one_cache(tmp_path):
+    code = KERNEL + "print(e(np.array([1, 0]), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))[0].tolist())"
+    with _parallel.ThreadPoolExecutor(3) as pool:
+        found = [f.result() for f in [pool.submit(run_python, code, TINYSLM_CACHE=str(tmp_path)) for _ in range(3)]]
+    assert [(f.returncode, f.stdout.strip()) for f in found] == [(0, "[[3.0, 4.0], [1.0, 2.0]]")] * 3
+    assert {*"".join(f.stderr for f in found).splitlines()} == {LINE}  # each compiles, or loads what another has kept
+    assert run_python(code, TINYSLM_CACHE=str(tmp_path)).stderr == ""
+
+
 def test_a_cache_that_cannot_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="utf-8")
