@@ -54,12 +54,13 @@ def panel_width(itemsize: int) -> int:
     return BYTES * VECTORS // itemsize
 
 
-def make_tile(rows: int, size: int = BYTES, vectors: int = VECTORS) -> Any:
+def make_tile(rows: int, size: int = BYTES, vectors: int = VECTORS, turned: bool = False) -> Any:
     """The function tile(a, a_start, a_row, b, b_start, depth, c, c_start, c_row, add) for blocks of `rows` rows.
 
     a, b and c are arrays of one float type. A[r, k] is the number a_start + r a_row + k of a, counted through memory;
     B[k, j] is b_start + k PANEL + j of b, and C[r, j] is c_start + r c_row + j of c. With `add` the block is added to
     what c holds, else it takes its place. `size` and `vectors`: bytes of a vector, and vectors across the block.
+    `turned`: a holds A^T, so A[r, k] is a_start + k a_row + r.
     """
 
     @intrinsic
@@ -70,12 +71,27 @@ def make_tile(rows: int, size: int = BYTES, vectors: int = VECTORS) -> Any:
         def generate(context, builder, signature, args):
             a, b, c = (_pointer(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 3, 6))
             block = _Block(builder, rows, FLOATS[signature.args[0].dtype], size, vectors)
-            block.write(a, args[2], b, args[5], c, args[8], args[9])
+            steps = (INDEX(1), args[2]) if turned else (args[2], INDEX(1))
+            block.write(a, *steps, b, args[5], c, args[8], args[9])
             return context.get_dummy_value()
 
         return signature, generate
 
     return tile
+
+
+def _copy_row(typing, a, a_start, b, b_start):
+    """Copy a panel's row: PANEL numbers of a from a_start on to b from b_start on."""
+
+    def generate(context, builder, signature, args):
+        a, b = (_pointer(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 2))
+        _Block(builder, 1, FLOATS[signature.args[0].dtype], BYTES, VECTORS).copy(a, b)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, b, types.intp), generate
+
+
+copy_row: Any = intrinsic(_copy_row)
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, start: Any) -> Any:
@@ -97,7 +113,7 @@ class _Block:
             f"llvm.fmuladd.v{self.lanes}f{8 * self.bytes}",
         )
 
-    def write(self, a: Any, a_row: Any, b: Any, depth: Any, c: Any, c_row: Any, add: Any) -> None:
+    def write(self, a: Any, a_row: Any, a_step: Any, b: Any, depth: Any, c: Any, c_row: Any, add: Any) -> None:
         """Zero or load the sums; run through k; store the sums."""
         rows_of_a = self._rows(a, a_row)
         places = [self._at(row, v * self.lanes) for row in self._rows(c, c_row) for v in range(self.vectors)]
@@ -107,17 +123,23 @@ class _Block:
             for total, place in zip(sums, places, strict=True):
                 self.builder.store(self._load(place), total)
         with cgutils.for_range(self.builder, depth) as loop:
-            self._multiply_add(loop.index, rows_of_a, b, sums)
+            self._multiply_add(loop.index, rows_of_a, a_step, b, sums)
         for total, place in zip(sums, places, strict=True):
             self._store(self.builder.load(total), place)
 
-    def _multiply_add(self, k: Any, rows: list, b: Any, sums: list) -> None:
+    def copy(self, a: Any, b: Any) -> None:
+        """Load all vectors of a row, then store them."""
+        places = [v * self.lanes for v in range(self.vectors)]
+        for place, vector in [(place, self._load(self._at(a, place))) for place in places]:
+            self._store(vector, self._at(b, place))
+
+    def _multiply_add(self, k: Any, rows: list, a_step: Any, b: Any, sums: list) -> None:
         """sums[r, v] += A[r, k] B[k, v]: a number of A, copied into all lanes of a vector, times a vector of B."""
         builder = self.builder
         start = self._at(b, builder.mul(k, INDEX(self.vectors * self.lanes)))
         row_of_b = [self._load(self._at(start, v * self.lanes)) for v in range(self.vectors)]
         for r, row in enumerate(rows):
-            number = self._everywhere(builder.load(self._at(row, k)))
+            number = self._everywhere(builder.load(self._at(row, builder.mul(k, a_step))))
             for v in range(self.vectors):
                 total = sums[r * self.vectors + v]
                 builder.store(builder.call(self.fma, [number, row_of_b[v], builder.load(total)]), total)

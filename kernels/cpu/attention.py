@@ -16,15 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arrays import ready
-from ._gemm import WORK, to_panels
+from ._gemm import WORK
 from ._jit import inline, jit
 from ._math import exp, row_max
 from ._parallel import split
-from ._product import product, store, strips_of
-from ._tile import panel_width
+from ._product import strips_of
+from ._tile import copy_row, panel_width
+from ._triangle import BLOCK, below, seen, sums, turned
 
-ROWS = 48  # queries of a tile forward, keys of a tile backward
-CHUNK = 128  # queries of a tile backward
+ROWS = 48  # queries of a tile
+CHUNK = 256  # keys of a tile backward
 GROUP = 32  # numbers that vector instructions work on at a time, whatever the machine: a multiple of its own number
 EXP_WORK = 8  # one weight counts as this many simple operations, besides its products
 
@@ -32,6 +33,7 @@ EXP_WORK = 8  # one weight counts as this many simple operations, besides its pr
 class Mask(NamedTuple):
     """A mask that has not been stretched: head n and query t use `values[which[n], t * step]`."""
 
+    given: bool  # without one, `values` is not looked at
     values: np.ndarray  # (M, 1 or T, S), added to the scores
     which: np.ndarray  # (N,)
     step: int  # 0 when all queries share one row
@@ -50,6 +52,18 @@ class Rows(NamedTuple):
     memory: np.ndarray  # one long row of numbers
     starts: np.ndarray  # (N,)
     step: int
+
+
+class Sizes(NamedTuple):
+    """What one call is about: T, S, D, the size of a value, and how scores are made."""
+
+    queries: int
+    keys: int
+    features: int
+    values: int
+    width: int  # of a panel
+    scale: Any  # of the arrays' type
+    causal: bool
 
 
 def attention_forward(
@@ -117,12 +131,10 @@ def _parts(a: np.ndarray, count: int, heads: int) -> tuple[np.ndarray, ...]:
 
 
 def _forward(q: Any, k: Any, v: Any, out: Any, mask: Any, causal: bool, scale: float | None) -> Saved:
-    heads, sizes = math.prod(q.shape[:-2]), (q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
-    saved = Saved(np.empty((heads, sizes[0]), q.dtype), np.empty((heads, sizes[0]), q.dtype))
-    rows = (*_rows(q), *_rows(k), *_rows(v), *_rows(out))
-    added = _mask(mask, q, (heads, *sizes[:2]))
-    rest = (*saved, mask is not None, *added, causal, _scale(scale, q), *sizes, panel_width(q.itemsize))
-    split(lambda start, stop: _attend(*rows, *rest, start, stop), heads, _work(heads, sizes, causal))
+    sizes, heads = _sizes(q, k, v, causal, scale), math.prod(q.shape[:-2])
+    saved = Saved(np.empty((heads, sizes.queries), q.dtype), np.empty((heads, sizes.queries), q.dtype))
+    rest = (*map(_rows, (q, k, v, out)), saved, _mask(mask, q, sizes.keys), sizes)
+    split(lambda start, stop: _attend(*rest, start, stop), heads, heads * _work(sizes))
     return saved
 
 
@@ -130,20 +142,19 @@ def _backward(
     g: Any, out: Any, saved: Saved, inputs: tuple, found: tuple, mask: Any, causal: bool, scale: float | None
 ) -> None:
     q, k, v = inputs
-    heads, sizes = len(saved.tops), (q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
-    rows = [part for a in (*inputs, g, out, *found) for part in _rows(a)]
-    added = _mask(mask, q, (heads, *sizes[:2]))
-    rest = (*saved, mask is not None, *added, causal, _scale(scale, q), *sizes, panel_width(q.itemsize))
-    split(lambda start, stop: _attend_back(*rows, *rest, start, stop), heads, 2 * _work(heads, sizes, causal))
+    sizes, heads = _sizes(q, k, v, causal, scale), len(saved.tops)
+    rest = (*map(_rows, (q, k, v, g, out, *found)), saved, _mask(mask, q, sizes.keys), sizes)
+    split(lambda start, stop: _attend_back(*rest, start, stop), heads, 2 * heads * _work(sizes))
 
 
-def _work(heads: int, sizes: tuple, causal: bool) -> int:
-    queries, keys, features, values = sizes
-    return heads * queries * keys * (EXP_WORK + (features + values) // WORK) // (2 if causal else 1)
+def _sizes(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, scale: float | None) -> Sizes:
+    factor = q.dtype.type(1.0 / math.sqrt(max(1, q.shape[-1])) if scale is None else scale)
+    return Sizes(q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], panel_width(q.itemsize), factor, bool(causal))
 
 
-def _scale(scale: float | None, q: np.ndarray) -> Any:
-    return q.dtype.type(1.0 / math.sqrt(max(1, q.shape[-1])) if scale is None else scale)
+def _work(sizes: Sizes) -> int:
+    weights = sizes.queries * sizes.keys // (2 if sizes.causal else 1)
+    return weights * (EXP_WORK + (sizes.features + sizes.values) // WORK)
 
 
 def _rows(a: np.ndarray) -> Rows:
@@ -158,172 +169,214 @@ def _rows(a: np.ndarray) -> Rows:
     return Rows(np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,)), starts, steps[-2])
 
 
-def _mask(mask: Any, q: np.ndarray, shape: tuple) -> Mask:
-    heads, queries, keys = shape
+def _mask(mask: Any, q: np.ndarray, keys: int) -> Mask:
+    lead, queries = q.shape[:-2], q.shape[-2]
+    heads = math.prod(lead)
     if mask is None:
-        return Mask(np.zeros((1, 1, keys), q.dtype), np.zeros(heads, np.int64), 0)
-    values = np.asarray(mask)
+        return Mask(False, np.zeros((1, 1, 0), q.dtype), np.zeros(heads, np.int64), 0)
+    values: Any = np.asarray(mask)
     values = values if values.dtype.kind == "f" else np.where(values, 0.0, -np.inf)
     values = values.reshape((1,) * (2 - values.ndim) + values.shape).astype(q.dtype, copy=False)
     rows = 1 if values.shape[-2] == 1 else queries  # anything else does not broadcast, and would be read past its end
     values = ready(np.broadcast_to(values, (*values.shape[:-2], rows, keys)))
-    lead = values.shape[:-2]
-    which = np.broadcast_to(np.arange(math.prod(lead)).reshape(lead), q.shape[:-2]).reshape(heads)
-    return Mask(values.reshape(math.prod(lead), *values.shape[-2:]), ready(which), int(values.shape[-2] > 1))
+    count = math.prod(values.shape[:-2])
+    which = np.broadcast_to(np.arange(count).reshape(values.shape[:-2]), lead).reshape(heads)
+    return Mask(True, values.reshape(count, rows, keys), ready(which), int(rows > 1))
 
 
-# Panels of a head, and products with them. Where T is no multiple of the panels' width there are zeros at the end.
+# Panels of a head's rows. Behind the last column there are zeros.
 
 
 @inline
-def _panels_of_rows(a, start, step, rows, panels):
-    """B = A^T: panels (strips, D, PANEL) with a row of a in each column."""
+def _panels_of_rows(a, start, step, rows, scale, panels):
+    """B = scale A^T: panels (strips, D, width) with a row of a in each column."""
     width = panels.shape[2]
-    for p in range(panels.shape[0]):
+    for p in range(strips_of(rows, width)):
         for j in range(width):
             r = p * width + j
             for d in range(panels.shape[1]):
-                panels[p, d, j] = a[start + r * step + d] if r < rows else 0
+                panels[p, d, j] = a[start + r * step + d] * scale if r < rows else 0
 
 
 @inline
-def _panels_of_columns(a, start, step, columns, panels):
-    """B = A: panels (strips, T, PANEL)."""
+def _panels_of_columns(a, start, step, rows, columns, panels):
+    """B = A: panels (strips, rows, width)."""
     width = panels.shape[2]
     for p in range(panels.shape[0]):
-        count = min(width, columns - p * width)
-        for r in range(panels.shape[1]):
-            for j in range(count):
-                panels[p, r, j] = a[start + r * step + p * width + j]
-            panels[p, r, count:] = 0
+        count, at = min(width, columns - p * width), start + p * width
+        for r in range(rows):
+            if count == width:
+                copy_row(a, at + r * step, panels, (p * panels.shape[1] + r) * width)
+            else:
+                for j in range(width):
+                    panels[p, r, j] = a[at + r * step + j] if j < count else 0
+
+
+@inline
+def _store(source, rows, factor, a, start, step, size):
+    """The first rows of a matrix, times a factor, to where the rows of an array lie."""
+    for r in range(rows):
+        for j in range(size):
+            a[start + r * step + j] = source[r, j] * factor
 
 
 # Forward.
 
 
 @jit
-def _attend(
-    q, q_starts, q_row, k, k_starts, k_row, v, v_starts, v_row, out, out_starts, out_row,
-    tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
-):  # fmt: skip
-    keys_t = np.empty((strips_of(keys, width), features, width), q.dtype)
-    value_panels = np.empty((strips_of(values, width), keys, width), q.dtype)
+def _attend(q, k, v, out, saved, mask, sizes, start, stop):
+    queries, keys, features, values, width, scale, causal = sizes
+    kind = q.memory.dtype
+    keys_t = np.empty((strips_of(keys, width), features, width), kind)
+    value_panels = np.empty((strips_of(values, width), keys, width), kind)
     # A few more columns: rows at a distance of 4096 bytes would share a place in the first cache.
-    scores = np.empty((ROWS, keys_t.shape[0] * width + GROUP), q.dtype)
-    row = scores.shape[1]
-    sums = np.empty((ROWS, value_panels.shape[0] * width), q.dtype)
+    scores = np.zeros((ROWS, len(keys_t) * width + 2 * GROUP), kind)
+    totals = np.empty((ROWS, len(value_panels) * width), kind)
     for n in range(start, stop):
-        _panels_of_rows(k, k_starts[n], k_row, keys, keys_t)
-        _panels_of_columns(v, v_starts[n], v_row, values, value_panels)
+        _panels_of_rows(k.memory, k.starts[n], k.step, keys, scale, keys_t)
+        _panels_of_columns(v.memory, v.starts[n], v.step, keys, values, value_panels)
         for t in range(0, queries, ROWS):
-            count = min(ROWS, queries - t)
-            seen = min(keys, max(0, t + count + keys - queries)) if causal else keys
-            at, panels = q_starts[n] + t * q_row, strips_of(seen, width)
-            product(count, q, at, q_row, features, keys_t, 0, panels, 0, scores, 0, row, False)
-            for r in range(count):
-                sees = min(keys, max(0, t + r + 1 + keys - queries)) if causal else keys
-                added = mask[which[n], (t + r) * mask_step]
-                tops[n, t + r], inverses[n, t + r] = _exponentials(scores[r], sees, seen, scale, masked, added)
-            product(count, scores, 0, row, seen, value_panels, 0, len(value_panels), 0, sums, 0, sums.shape[1], False)
-            for r in range(count):
-                to, inverse = out_starts[n] + (t + r) * out_row, inverses[n, t + r]
-                for j in range(values):
-                    out[to + j] = sums[r, j] * inverse
-
-
-@jit
-def _exponentials(row, sees, end, scale, masked, added):
-    """Scores to e^(score - largest), 0 from `sees` to `end`; returns the largest, and 1 / the sum (0, 0 for all -inf).
-
-    Whole groups are worked on, since what is left over would not go through vector instructions.
-    """
-    zero, total, groups = row.dtype.type(0), row.dtype.type(0), (sees + GROUP - 1) // GROUP
-    for s in range(groups * GROUP):
-        row[s] *= scale
-    if masked:
-        for s in range(sees):
-            row[s] += added[s]
-    for s in range(sees, groups * GROUP):
-        row[s] = -np.inf
-    for s in range(groups * GROUP, end):
-        row[s] = 0
-    top = row_max(row[: groups * GROUP])
-    if top == -np.inf:
-        row[:end] = 0
-        return zero, zero
-    for s in range(groups * GROUP):
-        e = exp(row[s] - top)
-        row[s] = e
-        total += e
-    return top, row.dtype.type(1) / total
-
-
-# Backward. The tiles lie on their side, a row for each key: then the gradients of keys and values need no turning.
-
-
-@jit
-def _attend_back(
-    q, q_starts, q_row, k, k_starts, k_row, v, v_starts, v_row, g, g_starts, g_row, out, out_starts, out_row,
-    dq, dq_starts, dq_row, dk, dk_starts, dk_row, dv, dv_starts, dv_row,
-    tops, inverses, masked, mask, which, mask_step, causal, scale, queries, keys, features, values, width, start, stop,
-):  # fmt: skip
-    strips, wide, across = strips_of(queries, width), strips_of(features, width), strips_of(values, width)
-    queries_t, g_t = np.empty((strips, features, width), q.dtype), np.empty((strips, values, width), q.dtype)
-    query_panels, g_panels = np.empty((wide, queries, width), q.dtype), np.empty((across, queries, width), q.dtype)
-    keys_t = np.empty((features, keys), q.dtype)
-    dq_t = np.empty((features, strips * width), q.dtype)
-    dots, top, inverse = np.zeros((3, strips * width + GROUP), q.dtype)
-    weights, slopes = np.empty((ROWS, CHUNK + GROUP), q.dtype), np.empty((ROWS, CHUNK + GROUP), q.dtype)
-    slope_panels = np.empty((strips_of(CHUNK, width), ROWS, width), q.dtype)
-    row = weights.shape[1]
-    dkeys, dvalues = np.empty((ROWS, wide * width), q.dtype), np.empty((ROWS, across * width), q.dtype)
-    for n in range(start, stop):
-        _panels_of_rows(q, q_starts[n], q_row, queries, queries_t)
-        _panels_of_rows(g, g_starts[n], g_row, queries, g_t)
-        _panels_of_columns(q, q_starts[n], q_row, features, query_panels)
-        _panels_of_columns(g, g_starts[n], g_row, values, g_panels)
-        _turn(k, k_starts[n], k_row, keys_t)
-        _row_dots(g, g_starts[n], g_row, out, out_starts[n], out_row, queries, values, dots)
-        top[:queries], inverse[:queries] = tops[n], inverses[n]
-        dq_t[:] = 0
-        for s in range(0, keys, ROWS):
-            count, shift, dkeys[:], dvalues[:] = min(ROWS, keys - s), keys - queries, 0, 0
-            first = max(0, s - shift) // width * width if causal else 0
-            for t in range(first, queries, CHUNK):
-                size, p = min(CHUNK, queries - t), t // width
-                last = p + strips_of(size, width)
-                at = k_starts[n] + s * k_row
-                product(count, k, at, k_row, features, queries_t, p, last, 0, weights, 0, row, False)
-                at = v_starts[n] + s * v_row
-                product(count, v, at, v_row, values, g_t, p, last, 0, slopes, 0, row, False)
-                for r in range(count):
-                    hidden = min(size, max(0, s + r - shift - t)) if causal else 0  # queries that don't see this key
-                    if masked:
-                        _add_column(weights[r, :size], mask[which[n]], t, mask_step, s + r, scale)
-                    low, high = hidden // GROUP * GROUP, strips_of(size, GROUP) * GROUP
-                    weights[r, :low], slopes[r, :low] = 0, 0
-                    weights[r, low:hidden] = -np.inf
-                    x, d, of = weights[r, low:high], slopes[r, low:high], slice(t + low, t + high)
-                    _weight_row(x, d, top[of], inverse[of], dots[of], scale)
-                to_panels(slopes, count, slope_panels, 0)
-                product(count, weights, 0, row, size, g_panels, 0, across, t, dvalues, 0, dvalues.shape[1], True)
-                product(count, slopes, 0, row, size, query_panels, 0, wide, t, dkeys, 0, dkeys.shape[1], True)
-                product(features, keys_t, s, keys, count, slope_panels, 0, last - p, 0, dq_t, t, dq_t.shape[1], True)
-            store(dkeys, count, features, dk, dk_starts[n] + s * dk_row, dk_row)
-            store(dvalues, count, values, dv, dv_starts[n] + s * dv_row, dv_row)
-        store(dq_t.T, queries, features, dq, dq_starts[n], dq_row)
+            count, edge = min(ROWS, queries - t), t + keys - queries if causal else keys
+            columns = seen(count - 1, edge, keys)
+            below(count, q.memory, q.starts[n] + t * q.step, q.step, features, keys_t, columns, edge, scores)
+            if mask.given:
+                _add_mask(scores, count, columns, mask.values[mask.which[n]], t, mask.step, 0)
+            _exponentials(scores, count, columns, edge, saved.tops[n, t:], saved.inverses[n, t:])
+            sums(count, scores, columns, edge, value_panels, totals, 0, False)
+            _divide(totals, count, saved.inverses[n, t:], out.memory, out.starts[n] + t * out.step, out.step, values)
 
 
 @inline
-def _turn(a, start, step, turned):
-    for r in range(turned.shape[1]):
-        for d in range(turned.shape[0]):
-            turned[d, r] = a[start + r * step + d]
+def _divide(totals, rows, inverses, a, start, step, size):
+    """Each row of sums by the sum of its exponentials, to where the rows of an array lie."""
+    for r in range(rows):
+        for j in range(size):
+            a[start + r * step + j] = totals[r, j] * inverses[r]
 
 
 @jit
-def _row_dots(a, a_start, a_step, b, b_start, b_step, rows, size, dots):
+def _add_mask(scores, rows, columns, mask, t, step, s):
     for r in range(rows):
+        for j in range(columns):
+            scores[r, j] += mask[(t + r) * step, s + j]
+
+
+@inline
+def _groups(sees):
+    """How many numbers of a row are worked on: a row's own and those that its block needs as zeros, in whole groups.
+
+    What is left over by groups would not go through vector instructions.
+    """
+    return strips_of(sees + BLOCK - 1, GROUP) * GROUP
+
+
+@inline
+def _hidden(scores):
+    """Whether every score is -inf; none of them is NaN then."""
+    hidden = 0
+    for j in range(scores.size):
+        hidden += scores[j] == -np.inf
+    return hidden == scores.size
+
+
+@jit
+def _exponentials(scores, rows, columns, edge, tops, inverses):
+    """Scores to e^(score - largest), 0 behind those that a row sees; the largest, and 1 / the sum (0, 0 for -inf)."""
+    zero, one = scores.dtype.type(0), scores.dtype.type(1)
+    for r in range(rows):
+        sees, total = seen(r, edge, columns), zero
+        size = _groups(sees)
+        for j in range(sees, size):
+            scores[r, j] = -np.inf
+        top = row_max(scores[r, :size])
+        blind = top == -np.inf and _hidden(scores[r, :sees])  # the largest passes over NaN
+        top = zero if top == -np.inf else top
+        for j in range(size):
+            e = exp(scores[r, j] - top)
+            scores[r, j] = e
+            total += e
+        tops[r], inverses[r] = top, zero if blind else one / total
+
+
+# Backward. For CHUNK keys at a time all tiles of queries that see any of them.
+
+
+class Buffers(NamedTuple):
+    """What one thread needs: panels of a head's queries and of some keys, a tile, and sums until they are stored."""
+
+    query_panels: np.ndarray  # B = Q: (strips, T, width)
+    g_panels: np.ndarray  # B = g
+    key_panels: np.ndarray  # B = K, of C <= CHUNK keys
+    keys_t: np.ndarray  # B = scale K^T: (strips, D, width)
+    values_t: np.ndarray  # B = V^T
+    weights: np.ndarray  # the tile, first as scores: (ROWS, C and a few)
+    slopes: np.ndarray  # its gradient, first that of the weights
+    dqueries: np.ndarray  # (T, strips width)
+    dkeys: np.ndarray  # (C, strips width)
+    dvalues: np.ndarray
+    dots: np.ndarray  # rowsum(P dP) = g . out: (T,)
+
+
+@inline
+def _buffers(sizes, like):
+    kind, width, queries, size = like.dtype, sizes.width, sizes.queries, min(CHUNK, sizes.keys)
+    wide, across, strips = strips_of(sizes.features, width), strips_of(sizes.values, width), strips_of(size, width)
+    return Buffers(
+        np.empty((wide, queries, width), kind),
+        np.empty((across, queries, width), kind),
+        np.empty((wide, size, width), kind),
+        np.empty((strips, sizes.features, width), kind),
+        np.empty((strips, sizes.values, width), kind),
+        np.zeros((ROWS, strips * width + 2 * GROUP), kind),
+        np.zeros((ROWS, strips * width + 2 * GROUP), kind),
+        np.empty((queries + BLOCK, wide * width), kind),
+        np.empty((size + BLOCK, wide * width), kind),
+        np.empty((size + BLOCK, across * width), kind),
+        np.empty(queries, kind),
+    )
+
+
+@jit
+def _attend_back(q, k, v, g, out, dq, dk, dv, saved, mask, sizes, start, stop):
+    b, one = _buffers(sizes, q.memory), q.memory.dtype.type(1)
+    for n in range(start, stop):
+        _panels_of_columns(q.memory, q.starts[n], q.step, sizes.queries, sizes.features, b.query_panels)
+        _panels_of_columns(g.memory, g.starts[n], g.step, sizes.queries, sizes.values, b.g_panels)
+        _row_dots(g.memory, g.starts[n], g.step, out.memory, out.starts[n], out.step, sizes.values, b.dots)
+        b.dqueries[:] = 0
+        for s in range(0, sizes.keys, CHUNK):
+            size = min(CHUNK, sizes.keys - s)
+            _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size)
+            _store(b.dkeys, size, sizes.scale, dk.memory, dk.starts[n] + s * dk.step, dk.step, sizes.features)
+            _store(b.dvalues, size, one, dv.memory, dv.starts[n] + s * dv.step, dv.step, sizes.values)
+        _store(b.dqueries, sizes.queries, sizes.scale, dq.memory, dq.starts[n], dq.step, sizes.features)
+
+
+@inline
+def _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size):
+    """The gradients of `size` keys and values of head n from s on, and what they add to that of the queries."""
+    k_at, v_at, shift = k.starts[n] + s * k.step, v.starts[n] + s * v.step, sizes.keys - sizes.queries - s
+    _panels_of_rows(k.memory, k_at, k.step, size, sizes.scale, b.keys_t)
+    _panels_of_rows(v.memory, v_at, v.step, size, v.memory.dtype.type(1), b.values_t)
+    _panels_of_columns(k.memory, k_at, k.step, size, sizes.features, b.key_panels)
+    b.dkeys[:], b.dvalues[:] = 0, 0
+    first = max(0, -shift) // ROWS * ROWS if sizes.causal else 0
+    for t in range(first, sizes.queries, ROWS):
+        rows, edge = min(ROWS, sizes.queries - t), t + shift if sizes.causal else size
+        columns, q_at, g_at = seen(rows - 1, edge, size), q.starts[n] + t * q.step, g.starts[n] + t * g.step
+        below(rows, q.memory, q_at, q.step, sizes.features, b.keys_t, columns, edge, b.weights)
+        below(rows, g.memory, g_at, g.step, sizes.values, b.values_t, columns, edge, b.slopes)
+        if mask.given:
+            _add_mask(b.weights, rows, columns, mask.values[mask.which[n]], t, mask.step, s)
+        _slopes(b.weights, b.slopes, rows, columns, edge, saved.tops[n, t:], saved.inverses[n, t:], b.dots[t:])
+        turned(rows, b.weights, columns, edge, b.g_panels, t, b.dvalues)
+        turned(rows, b.slopes, columns, edge, b.query_panels, t, b.dkeys)
+        sums(rows, b.slopes, columns, edge, b.key_panels, b.dqueries, t, True)
+
+
+@jit
+def _row_dots(a, a_start, a_step, b, b_start, b_step, size, dots):
+    for r in range(dots.size):
         total = a.dtype.type(0)
         for j in range(size):
             total += a[a_start + r * a_step + j] * b[b_start + r * b_step + j]
@@ -331,15 +384,15 @@ def _row_dots(a, a_start, a_step, b, b_start, b_step, rows, size, dots):
 
 
 @jit
-def _add_column(weights, mask, t, mask_step, s, scale):
-    for j in range(weights.size):
-        weights[j] += mask[(t + j) * mask_step, s] / scale
-
-
-@jit
-def _weight_row(weights, slopes, tops, inverses, dots, scale):
-    """Scores of a key to weights; the weights' gradients to the scores', times scale."""
-    for j in range(weights.size):
-        w = exp(weights[j] * scale - tops[j]) * inverses[j]
-        weights[j] = w
-        slopes[j] = w * (slopes[j] - dots[j]) * scale
+def _slopes(weights, slopes, rows, columns, edge, tops, inverses, dots):
+    """Scores to weights, and the weights' gradients to the scores'; 0 behind those that a row sees."""
+    for r in range(rows):
+        sees = seen(r, edge, columns)
+        size, top, inverse, dot = _groups(sees), tops[r], inverses[r], dots[r]
+        for j in range(sees, size):
+            weights[r, j] = -np.inf
+            slopes[r, j] = 0
+        for j in range(size):
+            slope, w = slopes[r, j] - dot, exp(weights[r, j] - top) * inverse
+            weights[r, j] = w
+            slopes[r, j] = w * slope

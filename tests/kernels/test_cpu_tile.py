@@ -16,9 +16,9 @@ from tinyslm.kernels.cpu import _gemm, _tile, ladder
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def caller(rows, size, vectors):
+def caller(rows, size, vectors, turned=False):
     """A function that runs one block of this shape."""
-    tile = _tile.make_tile(rows, size, vectors)
+    tile = _tile.make_tile(rows, size, vectors, turned)
 
     @numba.njit
     def call(a, start, stride, b, depth, c, c_row, add):
@@ -41,6 +41,18 @@ def test_a_block_of_every_vector_width(size, vectors, dtype):
             call(a, 1, a.shape[1], b, depth, found, c.shape[1], add)
             close(found[:, :width], product + (c[:, :width] if add else 0))
             np.testing.assert_array_equal(found[:, width:], c[:, width:])  # nothing beside the block is touched
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("size", "vectors"), [(16, 2), (16, 4), (32, 2), (64, 4)])
+def test_a_turned_block_reads_columns(size, vectors, dtype):
+    width, rows = size * vectors // np.dtype(dtype).itemsize, 6
+    call = caller(rows, size, vectors, turned=True)
+    for depth in (0, 1, 7):
+        a, b = numbers(0, depth + 1, rows + 2, dtype=dtype), numbers(1, depth, width, dtype=dtype)
+        c = np.zeros((rows, width), dtype)
+        call(a, 1, a.shape[1], b, depth, c, width, False)
+        close(c, a[:depth, 1 : rows + 1].T.astype(np.float64) @ b)
 
 
 @pytest.mark.parametrize(
