@@ -23,12 +23,7 @@
 #define COLS (OTHER / 16)     // of the scores, for each thread
 #define RESIDENT (sizeof(real) == 4 && D + E <= 256 ? 2 : 1)   // blocks that a processor should hold: at most 128 registers
 #define PARTS(width) (((width) + 15) / 16)
-
-struct Masking {
-    const real* values;       // (M, T or 1, S): row `which[head]`, line t * step
-    const long long* which;
-    int step, causal;
-};
+#include "attention.cuh"
 
 __device__ __forceinline__ int tx() { return threadIdx.x % 16; }
 __device__ __forceinline__ int ty() { return threadIdx.x / 16; }
@@ -103,16 +98,6 @@ __device__ __forceinline__ void store(real* to, const real (&total)[ROWS][PARTS(
     }
 }
 
-// The score of query t and key s from their product; -inf where the query may not look.
-__device__ __forceinline__ real score(real product, real scale, const Masking& m, int t, int s, int queries, int keys) {
-    if (t >= queries || s >= keys || (m.causal && s > t + keys - queries)) return NEGATIVE_INFINITY;
-    real x = product * scale;
-#if MASK
-    x += m.values[(m.which[blockIdx.y] * (m.step ? queries : 1) + (long long)t * m.step) * keys + s];
-#endif
-    return x;
-}
-
 __device__ __forceinline__ real line_max(real v) {
 #pragma unroll
     for (int step = 8; step > 0; step /= 2) v = larger(v, __shfl_xor_sync(ALL_LANES, v, step));
@@ -184,15 +169,13 @@ attention_forward(const real* q, const real* k, const real* v, const real* mask,
     store<E>(out + head * queries * E, total, first, queries, 1);
 }
 
-// delta = rowsum(g out): what every dp of a row has in common. A warp for each row, 8 rows in a block of (32, 8).
-extern "C" __global__ void __launch_bounds__(256) attention_delta(const real* g, const real* out, real* delta, int rows) {
-    const int row = group_row();
-    if (row >= rows) return;
-    real sum = 0;
-    for (int e = threadIdx.x; e < E; e += 32) sum += g[(long long)row * E + e] * out[(long long)row * E + e];
-    sum = warp_sum(sum);
-    if (threadIdx.x == 0) delta[row] = sum;
-}
+// The tiles of the backward kernels in shared memory: rows of the own tile and of the other one, D and E wide; weights.
+struct Tiles {
+    real *own_d, *own_e, *other_d, *other_e, *weights;
+    __device__ __forceinline__ explicit Tiles(real* memory)
+        : own_d(memory), own_e(own_d + OWN * (D + 1)), other_d(own_e + OWN * (E + 1)),
+          other_e(other_d + OTHER * (D + 1)), weights(other_e + OTHER * (E + 1)) {}
+};
 
 // With p = exp(score - lse), dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (ceil(T / OWN), heads).
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
@@ -200,38 +183,34 @@ attention_backward_queries(const real* q, const real* k, const real* v, const re
                            int step, int causal, real scale, const real* lse, const real* delta, real* dq, int queries,
                            int keys) {
     extern __shared__ real memory[];
-    real* own_q = memory;                            // (OWN, D + 1)
-    real* own_g = own_q + OWN * (D + 1);             // (OWN, E + 1)
-    real* other_k = own_g + OWN * (E + 1);           // (OTHER, D + 1)
-    real* other_v = other_k + OTHER * (D + 1);       // (OTHER, E + 1)
-    real* weights = other_v + OTHER * (E + 1);       // (OWN, OTHER + 1)
+    const Tiles tile(memory);                        // own q, g and other k, v
     const Masking masking = {mask, which, step, causal};
     const long long head = blockIdx.y;
     const int first = blockIdx.x * OWN;
     real s[ROWS][COLS], dp[ROWS][COLS], total[ROWS][PARTS(D)] = {};
-    load<D>(own_q, q + head * queries * D, first, OWN, queries);
-    load<E>(own_g, g + head * queries * E, first, OWN, queries);
+    load<D>(tile.own_d, q + head * queries * D, first, OWN, queries);
+    load<E>(tile.own_e, g + head * queries * E, first, OWN, queries);
     const int end = causal ? min(keys, first + OWN + keys - queries) : keys;
     for (int n = 0; n < end; n += OTHER) {
         __syncthreads();
-        load<D>(other_k, k + head * keys * D, n, OTHER, keys);
-        load<E>(other_v, v + head * keys * E, n, OTHER, keys);
+        load<D>(tile.other_d, k + head * keys * D, n, OTHER, keys);
+        load<E>(tile.other_e, v + head * keys * E, n, OTHER, keys);
         __syncthreads();
-        dots<D>(own_q, other_k, s);
-        dots<E>(own_g, other_v, dp);
+        dots<D>(tile.own_d, tile.other_d, s);
+        dots<E>(tile.own_e, tile.other_e, dp);
 #pragma unroll
         for (int i = 0; i < ROWS; ++i) {
             const int t = first + ty() + 16 * i;
-            const real row_lse = t < queries ? lse[head * queries + t] : (real)0;
-            const real row_delta = t < queries ? delta[head * queries + t] : (real)0;
+            const real row_lse = of_query(lse, t, queries);
+            const real row_delta = of_query(delta, t, queries);
 #pragma unroll
             for (int j = 0; j < COLS; ++j) {
                 const real x = score(s[i][j], scale, masking, t, n + tx() + 16 * j, queries, keys);
                 s[i][j] = exp(x - row_lse) * (dp[i][j] - row_delta);
             }
         }
-        share(weights, s);
-        accumulate<D>(weights, other_k, total);
+        share(tile.weights, s);
+        accumulate<D>(tile.weights, tile.other_d, total);
     }
     store<D>(dq + head * queries * D, total, first, queries, scale);
 }
@@ -242,30 +221,26 @@ attention_backward_keys(const real* q, const real* k, const real* v, const real*
                         int step, int causal, real scale, const real* lse, const real* delta, real* dk, real* dv, int queries,
                         int keys) {
     extern __shared__ real memory[];
-    real* own_k = memory;                            // (OWN, D + 1)
-    real* own_v = own_k + OWN * (D + 1);             // (OWN, E + 1)
-    real* other_q = own_v + OWN * (E + 1);           // (OTHER, D + 1)
-    real* other_g = other_q + OTHER * (D + 1);       // (OTHER, E + 1)
-    real* weights = other_g + OTHER * (E + 1);       // (OWN, OTHER + 1)
+    const Tiles tile(memory);                        // own k, v and other q, g
     const Masking masking = {mask, which, step, causal};
     const long long head = blockIdx.y;
     const int first = blockIdx.x * OWN;
     real s[ROWS][COLS], dp[ROWS][COLS], total_k[ROWS][PARTS(D)] = {}, total_v[ROWS][PARTS(E)] = {};
-    load<D>(own_k, k + head * keys * D, first, OWN, keys);
-    load<E>(own_v, v + head * keys * E, first, OWN, keys);
+    load<D>(tile.own_d, k + head * keys * D, first, OWN, keys);
+    load<E>(tile.own_e, v + head * keys * E, first, OWN, keys);
     const int begin = causal ? max(0, first - (keys - queries)) / OTHER * OTHER : 0;
     for (int n = begin; n < queries; n += OTHER) {
         __syncthreads();
-        load<D>(other_q, q + head * queries * D, n, OTHER, queries);
-        load<E>(other_g, g + head * queries * E, n, OTHER, queries);
+        load<D>(tile.other_d, q + head * queries * D, n, OTHER, queries);
+        load<E>(tile.other_e, g + head * queries * E, n, OTHER, queries);
         __syncthreads();
-        dots<D>(own_k, other_q, s);
-        dots<E>(own_v, other_g, dp);
+        dots<D>(tile.own_d, tile.other_d, s);
+        dots<E>(tile.own_e, tile.other_e, dp);
 #pragma unroll
         for (int j = 0; j < COLS; ++j) {
             const int t = n + tx() + 16 * j;
-            const real row_lse = t < queries ? lse[head * queries + t] : (real)0;
-            const real row_delta = t < queries ? delta[head * queries + t] : (real)0;
+            const real row_lse = of_query(lse, t, queries);
+            const real row_delta = of_query(delta, t, queries);
 #pragma unroll
             for (int i = 0; i < ROWS; ++i) {
                 const real x = score(s[i][j], scale, masking, t, first + ty() + 16 * i, queries, keys);
@@ -273,10 +248,10 @@ attention_backward_keys(const real* q, const real* k, const real* v, const real*
                 dp[i][j] = s[i][j] * (dp[i][j] - row_delta);
             }
         }
-        share(weights, s);
-        accumulate<E>(weights, other_g, total_v);
-        share(weights, dp);
-        accumulate<D>(weights, other_q, total_k);
+        share(tile.weights, s);
+        accumulate<E>(tile.weights, tile.other_e, total_v);
+        share(tile.weights, dp);
+        accumulate<D>(tile.weights, tile.other_d, total_k);
     }
     store<D>(dk + head * keys * D, total_k, first, keys, scale);
     store<E>(dv + head * keys * E, total_v, first, keys, 1);

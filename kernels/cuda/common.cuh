@@ -14,6 +14,13 @@ typedef REAL real;
 
 __device__ __forceinline__ real larger(real a, real b) { return b > a ? b : a; }
 
+// Notes an index outside 0 .. size - 1 where the host will read it (_late.py): how far outside it lies, times 2, plus 1
+// if it lies below 0. The largest such number stays, so the order of the threads does not matter.
+__device__ __forceinline__ void report_index(long long id, long long size, unsigned long long* worst) {
+    if (id < 0) atomicMax(worst, ((0ull - (unsigned long long)id) << 1) | 1ull);
+    if (id >= size) atomicMax(worst, ((unsigned long long)(id - size) + 1ull) << 1);
+}
+
 // Sum over the 32 lanes of a warp, by shuffles: every lane gets it, and the same bits.
 __device__ __forceinline__ real warp_sum(real v) {
 #pragma unroll

@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinyslm.kernels.cuda import _launch
+from tinyslm.kernels.cuda._precision import OLDEST
 from tinyslm.kernels.cuda.attention import constants
 from tinyslm.kernels.cuda.recurrent import kept_weights
 
 ARCHITECTURES = (75, 80, 90, 100)
 SHARED_LIMIT = 232_448  # of sm_90
 WIDTHS = [(64, True), (64, False), (128, False)]  # of a head; whether there is a mask
+TENSOR_CORES = ("attention_mma",)  # families that are there for them alone
+TENSOR_WIDTHS = [(64, True), (128, True)]
+FORMATS = (1, 2)
 PLANS = [(4, 32, 1), (4, 128, 1), (3, 128, 1), (4, 128, 2), (3, 128, 2)]  # gates, H, sequences in a block
 PLACES = {12: ("cuda_nvrtc", "libnvrtc.so.12"), 13: ("cu13", "libnvrtc.so.13")}
 
@@ -85,6 +89,9 @@ def families() -> list[str]:
 
 def variants(family: str) -> list[dict[str, object]]:
     """Typical sets of constants with which a family is compiled, chosen as the host side chooses them."""
+    if family in TENSOR_CORES:
+        chosen = [constants(w, w, 4, SHARED_LIMIT, mask, f) for f in FORMATS for w, mask in TENSOR_WIDTHS]
+        return [{"REAL": "float", **more} for more in chosen]
     return [{"REAL": real, **more} for real, size in (("float", 4), ("double", 8)) for more in _constants(family, size)]
 
 
@@ -101,8 +108,10 @@ def _persistent(size: int, gates: int, hidden: int, sequences: int) -> dict[str,
 
 
 def architectures(constants: dict[str, object]) -> tuple[int, ...]:
-    """All for float; one for double, which is there to check gradients with."""
-    return ARCHITECTURES if constants["REAL"] == "float" else ARCHITECTURES[-2:-1]
+    """All for float; one for double, which is there to check gradients with; those from sm_80 on for tensor cores."""
+    if constants["REAL"] == "double":
+        return ARCHITECTURES[-2:-1]
+    return tuple(a for a in ARCHITECTURES if a >= OLDEST or "FORMAT" not in constants)
 
 
 def usage(nvrtc: Nvrtc, family: str, constants: dict[str, object], architecture: int) -> list[Usage]:

@@ -32,6 +32,7 @@ extern "C" {
 extern CudasimPlace cudasim_here;
 int cudasim_barrier(int vote, int line);            // returns the number of threads with vote != 0
 uint64_t cudasim_warp(int op, unsigned mask, uint64_t value, int argument, int width, int line);
+void cudasim_mma(int format, float* c, const unsigned* a, const unsigned* b, int line);
 void cudasim_atomic(void* address, size_t size, const void* caller);
 int cudasim_launch(void (*call)(void*), void* context, const unsigned* shape, int most_threads);
 }
@@ -42,7 +43,7 @@ int cudasim_launch(void (*call)(void*), void* context, const unsigned* shape, in
 #define CUDASIM_DYNAMIC_SHARED(T, name) T* name = reinterpret_cast<T*>(cudasim_here.dynamic)
 
 // ---- barriers, votes, shuffles ----
-enum { CUDASIM_SYNC, CUDASIM_INDEX, CUDASIM_UP, CUDASIM_DOWN, CUDASIM_XOR, CUDASIM_BALLOT };
+enum { CUDASIM_SYNC, CUDASIM_INDEX, CUDASIM_UP, CUDASIM_DOWN, CUDASIM_XOR, CUDASIM_BALLOT, CUDASIM_MMA };
 #define __syncthreads() ((void)cudasim_barrier(0, __LINE__))
 #define __syncthreads_count(p) cudasim_barrier((p) != 0, __LINE__)
 #define __syncthreads_or(p) (cudasim_barrier((p) != 0, __LINE__) != 0)
@@ -66,6 +67,21 @@ template <class T> static inline T cudasim_shuffle(int line, int op, unsigned ma
 #define __ballot_sync(mask, p) ((unsigned)cudasim_warp(CUDASIM_BALLOT, mask, (p) != 0, 0, 32, __LINE__))
 #define __any_sync(mask, p) (__ballot_sync(mask, p) != 0u)
 #define __all_sync(mask, p) (__ballot_sync(mask, (p) == 0) == 0u)
+
+// ---- rounding for tensor cores, as the PTX instructions cvt.rna.tf32.f32 and cvt.rn.bf16x2.f32 do it ----
+static inline unsigned cudasim_to_tf32(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, 4);
+    return x != x ? 0x7fffffffu : (bits + 0x1000u) & 0xffffe000u;   // to the nearest, ties away from zero
+}
+static inline unsigned cudasim_to_bfloat16(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, 4);
+    return x != x ? 0x7fffu : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;   // to the nearest, ties to even
+}
+static inline unsigned cudasim_to_bfloat16_pair(float high, float low) {
+    return cudasim_to_bfloat16(high) << 16 | cudasim_to_bfloat16(low);
+}
 
 // ---- atomics: the fibers run on one thread of the operating system, so read-change-write can't be interrupted ----
 #define CUDASIM_ATOMIC(name, result)                                                                                 \

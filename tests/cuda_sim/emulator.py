@@ -5,7 +5,9 @@ cache folder. Modes: "fast" computes; "check" also watches every access to memor
 at the start of each block, and both find barriers and warp operations that not all threads reach.
 
 It says nothing about time, and it can't see warps that run in lock step, overflow from one part of dynamic shared
-memory into the next, or the rounding of a GPU's fused multiply-add. Linux only (ucontext, ELF sections).
+memory into the next, or the rounding of a GPU's fused multiply-add and of the sums in its tensor cores (`mma.cpp`).
+Inline assembler needs a function beside it that stands in for it, under `#ifdef CUDASIM`, as in `mma.cuh`. Linux only
+(ucontext, ELF sections).
 """
 
 from __future__ import annotations
@@ -79,7 +81,10 @@ class RawModule:
 
 
 class Kernel:
-    """One kernel: `kernel(grid, block, arguments, shared_mem=bytes)`, with NumPy arrays as device memory."""
+    """One kernel: `kernel(grid, block, arguments, shared_mem=bytes)`, with NumPy arrays as device memory.
+
+    A list of arrays becomes a table of their addresses, and the arrays are watched too.
+    """
 
     def __init__(self, module: RawModule, name: str):
         self.module, self.name = module, name
@@ -92,10 +97,11 @@ class Kernel:
     def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0) -> None:
         """Run the kernel to its end. TypeError for arguments that a GPU would misread, EmulatorError for its faults."""
         library, setting = self.module.library, self.module.setting
-        cells, kept = self._cells(args)
+        tables = [self._table(i, a) if isinstance(a, list) else a for i, a in enumerate(args)]
+        cells, kept = self._cells(tables)
         library.cudasim_seed(ctypes.c_uint64(setting.seed))
         library.cudasim_watch(int(setting.mode == "check"))
-        for a in {a.ctypes.data: a for a in args if isinstance(a, np.ndarray)}.values():
+        for a in {a.ctypes.data: a for a in [*tables, *_listed(args)] if isinstance(a, np.ndarray)}.values():
             if setting.mode == "check":
                 library.cudasim_global_array(ctypes.c_void_p(a.ctypes.data), ctypes.c_size_t(a.nbytes))
         shape = [
@@ -106,7 +112,11 @@ class Kernel:
         ]
         if self.run(cells, (ctypes.c_uint * 8)(*shape)):
             raise EmulatorError(f"{self.name}: {_with_lines(library.cudasim_error().decode(), self.module.path)}")
-        del kept
+        del kept, tables
+
+    def _table(self, i: int, arrays: list) -> np.ndarray:
+        """The addresses of arrays, as a kernel gets them for a list."""
+        return np.array([int(self._argument(i, a, "P")) for a in arrays], np.uintp)
 
     def _cells(self, args: Sequence[Any]) -> tuple[Any, list]:
         """The arguments as the array of pointers that a CUDA driver expects, and what has to stay alive."""
@@ -124,6 +134,10 @@ class Kernel:
             got = getattr(a, "dtype", type(a).__name__)
             raise TypeError(f"{self.name}: expected numpy.{np.dtype(letter)} as argument {i}. Got {got}.")
         return np.array(a)
+
+
+def _listed(args: Sequence[Any]) -> list:
+    return [a for arrays in args if isinstance(arrays, list) for a in arrays]
 
 
 def _three(sizes: Sequence[int]) -> list[int]:
@@ -159,7 +173,7 @@ def _end_of_body(code: str, at: int) -> int:
 
 def _build(code: str, defines: list[str], mode: str) -> Path:
     text = translate(code, defines)
-    runtime = [_object(name) for name in ("scheduler.cpp", "checker.cpp")]
+    runtime = [_object(name) for name in ("scheduler.cpp", "checker.cpp", "mma.cpp")]
     flags = [*COMMON, *MODES[mode], f"-I{HERE}"]
     library = cache_folder() / f"{_key(text, flags, *(r.name for r in runtime))}.so"
     if not library.exists():

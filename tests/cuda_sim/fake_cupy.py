@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,20 @@ class Waits:
     """How often the host waited for the device."""
 
     count = 0
+
+
+class Calls:
+    """What was asked of the device, in order: our kernels by name, and the library's functions, operators, methods."""
+
+    kernels: list[str] = []  # noqa: RUF012 - one list for all
+    library: list[str] = []  # noqa: RUF012
+
+    @classmethod
+    def forget(cls) -> None:
+        """Begin anew, with the waits too."""
+        cls.kernels.clear()
+        cls.library.clear()
+        Waits.count = 0
 
 
 def _wait() -> None:
@@ -69,23 +84,29 @@ class Array:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if getattr(np, ufunc.__name__.split(" ")[0], None) is not ufunc:
             raise TypeError(f"CuPy has no function {ufunc.__name__}")
+        Calls.library.append(f"{ufunc.__name__}{'' if method == '__call__' else f'.{method}'}")
         return wrap(getattr(ufunc, method)(*map(unwrap, inputs), **unwrap(kwargs)))
 
     def __array_function__(self, function: Callable, kinds: Any, args: tuple, kwargs: dict) -> Any:
+        Calls.library.append(function.__name__)
         return wrap(function(*unwrap(args), **unwrap(kwargs)))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self.host, name)
-        if callable(found):
-            return lambda *args, **kwargs: wrap(found(*unwrap(args), **unwrap(kwargs)))
-        return wrap(found)
+        return partial(self._call, name, found) if callable(found) else wrap(found)
+
+    @staticmethod
+    def _call(name: str, method: Callable, *args: Any, **kwargs: Any) -> Any:
+        Calls.library.append(name)
+        return wrap(method(*unwrap(args), **unwrap(kwargs)))
 
     def __getitem__(self, key: Any) -> Array:
         return wrap(self.host[_key(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        Calls.library.append("setitem")
         self.host[_key(key)] = unwrap(value)
 
     def __len__(self) -> int:
@@ -129,6 +150,7 @@ class Array:
 
 def _operator(name: str) -> Callable:
     def operate(self: Array, *others: Any) -> Any:
+        Calls.library.append(name)
         return wrap(getattr(np.asarray(self.host), name)(*map(unwrap, others)))
 
     return operate
@@ -136,6 +158,7 @@ def _operator(name: str) -> Callable:
 
 def _in_place(name: str) -> Callable:
     def operate(self: Array, other: Any) -> Array:
+        Calls.library.append(name)
         getattr(self.host, name)(unwrap(other))
         return self
 
@@ -158,10 +181,21 @@ class _Function:
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        Calls.library.append(self.function.__name__)
         return wrap(self.function(*unwrap(args), **unwrap(kwargs)))
 
     def at(self, array: Array, key: Any, value: Any) -> None:
-        self.function.at(array.host, _key(key), unwrap(value))  # type: ignore[attr-defined]
+        Calls.library.append(f"{self.function.__name__}.at")
+        self.function.at(array.host, _wrapped(_key(key), array.host.shape), unwrap(value))  # type: ignore[attr-defined]
+
+
+def _wrapped(key: Any, shape: tuple[int, ...]) -> Any:
+    """Indices beyond the end count on from the beginning, as on the device, which can't refuse them."""
+    if not isinstance(key, tuple):
+        return _wrapped((key,), shape)[0]
+    return tuple(
+        k % n if isinstance(k, np.ndarray) and k.dtype != bool else k for k, n in zip(key, shape, strict=False)
+    )
 
 
 class FakeCupy(types.ModuleType):
@@ -172,6 +206,7 @@ class FakeCupy(types.ModuleType):
     """
 
     ndarray = Array
+    cuda = types.SimpleNamespace(get_current_stream=lambda: types.SimpleNamespace(synchronize=_wait))
 
     def __init__(self, raw_module: Callable[..., Any]):
         super().__init__("fake_cupy")
@@ -192,16 +227,22 @@ class FakeCupy(types.ModuleType):
         """From the device to the host."""
         return value.get() if isinstance(value, Array) else value
 
+    def take_along_axis(self, a: Array, indices: Array, axis: int) -> Array:
+        """The function of the name; indices beyond the end count on from the beginning."""
+        return wrap(np.take_along_axis(a.host, indices.host % a.host.shape[axis], axis))
+
     def RawModule(self, code: str, options: tuple[str, ...] = ()) -> Any:
         """Kernels for device arrays."""
         module = self.raw_module(code, options)
-        return types.SimpleNamespace(get_function=lambda name: _Kernel(module.get_function(name)))
+        return types.SimpleNamespace(get_function=lambda name: _Kernel(name, module.get_function(name)))
 
 
 class _Kernel:
-    def __init__(self, kernel: Any):
+    def __init__(self, name: str, kernel: Any):
+        self.name = name
         self.kernel, self.max_dynamic_shared_size_bytes = kernel, kernel.max_dynamic_shared_size_bytes
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
+        Calls.kernels.append(self.name)
         self.kernel.max_dynamic_shared_size_bytes = self.max_dynamic_shared_size_bytes
         self.kernel(grid, block, tuple(map(unwrap, args)), shared_mem=shared_mem)

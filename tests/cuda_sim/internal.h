@@ -26,3 +26,9 @@ void check_begin_block();
 void check_end_launch();
 char* shared_begin();
 size_t shared_size();
+
+struct Fragments {          // what one lane brings to a product of small matrices; c is also the result
+    float* c;
+    const unsigned *a, *b;
+};
+void multiply(int format, Fragments* const* lanes);   // those of all 32 lanes

@@ -34,8 +34,25 @@ class Kernel:
         """Run the kernel to its end."""
         if self.max_dynamic_shared_size_bytes > 48 * 1024:
             self.kernel.max_dynamic_shared_size_bytes = self.max_dynamic_shared_size_bytes
-        there = [self.cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in args]
-        self.kernel(grid, block, tuple(there), shared_mem=shared_mem)
+        there = [self._there(a) for a in args]
+        self.kernel(grid, block, tuple(map(self._argument, there)), shared_mem=shared_mem)
         for here, copy in zip(args, there, strict=True):
-            if isinstance(here, np.ndarray) and here.flags.writeable:
-                here[...] = copy.get()
+            _bring_back(here, copy)
+
+    def _there(self, a: Any) -> Any:
+        """An array, or each array of a list, on the GPU."""
+        if isinstance(a, list):
+            return [self._there(one) for one in a]
+        return self.cupy.asarray(a) if isinstance(a, np.ndarray) else a
+
+    def _argument(self, a: Any) -> Any:
+        """A list as the table of its arrays' addresses."""
+        return self.cupy.asarray(np.array([one.data.ptr for one in a], np.uint64)) if isinstance(a, list) else a
+
+
+def _bring_back(here: Any, copy: Any) -> None:
+    if isinstance(here, list):
+        for one, its_copy in zip(here, copy, strict=True):
+            _bring_back(one, its_copy)
+    elif isinstance(here, np.ndarray) and here.flags.writeable:
+        here[...] = copy.get()

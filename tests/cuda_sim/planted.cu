@@ -205,3 +205,63 @@ extern "C" __global__ void left_from_last_block(float* y) {
     __syncthreads();
     y[blockIdx.x * blockDim.x + threadIdx.x] = s[0];
 }
+
+// ---- products of matrices by a warp: right, then with bugs. A lane's registers lie side by side in memory. ----
+extern "C" __global__ void product(int format, const unsigned* a, const unsigned* b, float* c) {
+    int t = threadIdx.x;
+    unsigned left[4] = {a[4 * t], a[4 * t + 1], a[4 * t + 2], a[4 * t + 3]}, right[2] = {b[2 * t], b[2 * t + 1]};
+    float sums[4] = {c[4 * t], c[4 * t + 1], c[4 * t + 2], c[4 * t + 3]};
+    cudasim_mma(format, sums, left, right, __LINE__);
+    for (int i = 0; i < 4; ++i) c[4 * t + i] = sums[i];
+}
+
+extern "C" __global__ void product_of_swapped(int format, const unsigned* a, const unsigned* b, float* c) {
+    int t = threadIdx.x;
+    unsigned left[4] = {a[4 * t], a[4 * t + 2], a[4 * t + 1], a[4 * t + 3]}, right[2] = {b[2 * t], b[2 * t + 1]};   // BUG: 1, 2
+    float sums[4] = {};
+    cudasim_mma(format, sums, left, right, __LINE__);
+    for (int i = 0; i < 4; ++i) c[4 * t + i] = sums[i];
+}
+
+extern "C" __global__ void rounding(const float* x, unsigned* tf32, unsigned* bfloat16) {
+    int t = threadIdx.x;
+    tf32[t] = cudasim_to_tf32(x[t]);
+    bfloat16[t] = cudasim_to_bfloat16_pair(x[t], 1.f);
+}
+
+#define NOTHING {}
+extern "C" __global__ void product_without_a_lane(float* y) {
+    unsigned left[4] = NOTHING, right[2] = NOTHING;
+    if (threadIdx.x != 9) cudasim_mma(1, y + 4 * threadIdx.x, left, right, __LINE__);   // BUG: lane 9 never comes
+}
+
+extern "C" __global__ void product_in_branch(float* y) {
+    unsigned left[4] = NOTHING, right[2] = NOTHING;
+    float sums[4] = NOTHING;
+    if (threadIdx.x < 16) cudasim_mma(1, sums, left, right, __LINE__);   // BUG: the other half is elsewhere
+    else cudasim_mma(1, sums, left, right, __LINE__);
+    y[threadIdx.x] = sums[0];
+}
+
+extern "C" __global__ void product_beside_shuffle(float* y) {
+    unsigned left[4] = NOTHING, right[2] = NOTHING;
+    float sums[4] = NOTHING;
+    if (threadIdx.x % 2) cudasim_mma(2, sums, left, right, __LINE__); else sums[0] = __shfl_xor_sync(0xffffffffu, 1.f, 1);   // BUG
+    y[threadIdx.x] = sums[0];
+}
+
+extern "C" __global__ void product_by_few(float* y) {
+    unsigned left[4] = NOTHING, right[2] = NOTHING;
+    float sums[4] = NOTHING;
+    cudasim_mma(1, sums, left, right, __LINE__);   // BUG: where the block does not fill the warp
+    y[threadIdx.x] = sums[0];
+}
+
+extern "C" __global__ void product_is_no_fence(float* y) {
+    __shared__ float s[32];
+    unsigned left[4] = NOTHING, right[2] = NOTHING;
+    float sums[4] = NOTHING;
+    s[threadIdx.x] = y[threadIdx.x];
+    cudasim_mma(1, sums, left, right, __LINE__);
+    y[threadIdx.x] = s[threadIdx.x ^ 1];    // BUG: a product does not order memory
+}

@@ -171,9 +171,16 @@ int source_lane(const WarpCall& c, int lane) {
     }
 }
 
+void finish_product(int first) {
+    Fragments* lanes[32];
+    for (int l = 0; l < 32; ++l) lanes[l] = reinterpret_cast<Fragments*>(threads[first + l].call.value);
+    multiply(threads[first].call.argument, lanes);
+}
+
 void finish_warp_operation(int first, const std::vector<int>& lanes) {
     uint64_t ballot = 0;
     for (int l : lanes) ballot |= (uint64_t)(threads[first + l].call.value != 0) << l;
+    if (threads[first].call.op == CUDASIM_MMA) finish_product(first);
     std::vector<int> who;
     for (int l : lanes) {
         Thread& t = threads[first + l];
@@ -288,6 +295,14 @@ uint64_t cudasim_warp(int op, unsigned mask, uint64_t value, int argument, int w
     if (complete) finish_warp_operation(first, lanes);
     wait_for_turn();
     return threads[me].result;
+}
+
+// A product needs all 32 lanes. Each waits with its fragments on its own stack; the last one to come computes for all.
+void cudasim_mma(int format, float* c, const unsigned* a, const unsigned* b, int line) {
+    if ((int)threads.size() - current / 32 * 32 < 32)
+        stop("the product of matrices at line " + std::to_string(line) + " needs 32 lanes, the warp of " + lane_name(current) + " has fewer");
+    Fragments mine{c, a, b};
+    cudasim_warp(CUDASIM_MMA, 0xffffffffu, reinterpret_cast<uint64_t>(&mine), format, 32, line);
 }
 
 #define VISIBLE __attribute__((visibility("default")))

@@ -96,6 +96,78 @@ def test_barriers_and_syncwarp_order_memory(setting):
     np.testing.assert_array_equal(y, np.roll(np.arange(40), -5))
 
 
+# Where lane (4, 8) and value stand in A (M x K), B (N x K) and C (M x N), whose first index runs fastest: shapes of the
+# values and strides, from NVIDIA CUTLASS, include/cute/atom/mma_traits_sm80.hpp. `mma.cpp` follows the PTX manual.
+CUTLASS = {
+    1: {"A": ([2, 2], [16, 1, 8, 64]), "B": ([2], [8, 1, 32]), "C": ([2, 2], [32, 1, 16, 8])},
+    2: {"A": ([2, 2, 2], [32, 1, 16, 8, 128]), "B": ([2, 2], [16, 1, 8, 64]), "C": ([2, 2], [32, 1, 16, 8])},
+}
+
+
+def fragments(matrix, layout):
+    """What each lane holds of a matrix: (32, values)."""
+    shape, strides = layout
+    index = sum(i * stride for i, stride in zip(np.indices([4, 8, *shape]), strides, strict=True))
+    order = [1, 0, *range(len(shape) + 1, 1, -1)]  # of lanes the 4 run fastest, of values the first
+    return matrix.reshape(-1, order="F")[index.transpose(order).reshape(32, -1)]
+
+
+def registers(values, form):
+    """Numbers with few digits as registers of 32 bits: one in each (TF32), or two (bfloat16)."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return bits if form == 1 else bits[:, ::2] >> 16 | bits[:, 1::2]
+
+
+def draw_product(form, seed=0):
+    """A (16, K), B (8, K) and C (16, 8) of small whole numbers, and their registers."""
+    rng = np.random.default_rng(seed)
+    a, b, c = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((16, 8 * form), (8, 8 * form), (16, 8)))
+    left, right = (registers(fragments(x, CUTLASS[form][n]), form) for x, n in ((a, "A"), (b, "B")))
+    return a, b, c, left.copy(), right.copy(), fragments(c, CUTLASS[form]["C"]).copy()
+
+
+@pytest.mark.parametrize("form", [1, 2])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_products_of_matrices(setting, form):
+    a, b, c, left, right, sums = draw_product(form)
+    kernel("product", setting)((1,), (32,), (np.int32(form), left, right, sums))
+    np.testing.assert_array_equal(sums, fragments(a @ b.T + c, CUTLASS[form]["C"]))
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_swapped_fragment_gives_a_wrong_product(form):
+    a, b, _, left, right, sums = draw_product(form)
+    kernel("product_of_swapped")((1,), (32,), (np.int32(form), left, right, sums))
+    assert not np.array_equal(sums, fragments(a @ b.T, CUTLASS[form]["C"]))
+
+
+def test_a_product_ignores_what_a_tf32_number_has_no_bits_for():
+    a, b, c, left, right, sums = draw_product(1)
+    kernel("product")((1,), (32,), (np.int32(1), left | np.uint32(0x1FFF), right, sums))
+    np.testing.assert_array_equal(sums, fragments(a @ b.T + c, CUTLASS[1]["C"]))
+
+
+def rounded(x, bits, nearest):
+    """x to so many bits of significand, in float64."""
+    part, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(nearest(np.ldexp(part, bits)), exponent - bits).astype(np.float32)
+
+
+def test_rounding_for_tensor_cores():
+    rng = np.random.default_rng(3)
+    ties = np.array([1 + 2**-11, 1 + 3 * 2**-11, -1 - 2**-11, 1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8, np.inf, -np.inf])
+    x = np.concatenate([ties, rng.standard_normal(54) * 10.0 ** rng.integers(-30, 30, 54), [0.0, np.nan]])
+    x = x.astype(np.float32)
+    tf32, pairs = np.zeros(64, np.uint32), np.zeros(64, np.uint32)
+    kernel("rounding")((1,), (64,), (x, tf32, pairs))
+    with np.errstate(invalid="ignore"):
+        away = rounded(x, 11, lambda m: np.copysign(np.floor(np.abs(m) + 0.5), m))
+        even = rounded(x, 8, np.rint)
+    np.testing.assert_array_equal(tf32.view(np.float32), away)
+    np.testing.assert_array_equal((pairs & np.uint32(0xFFFF0000)).view(np.float32), even)
+    assert (pairs & 0xFFFF == 0x3F80).all() and away[0] == 1 + 2**-10 and even[3] == 1  # low half 1; ties differ
+
+
 BOTH, CHECK = ("fast", "check"), ("check",)
 I = np.int32
 # kernel: (grid, block, arguments, bytes of shared memory, words of the message, modes that find it)
@@ -122,6 +194,11 @@ BUGS = {
     "shuffle_after_return": (1, 32, lambda: (floats(32), I(20)), 0, "lane 2[0-9].*returned", BOTH),
     "shuffle_in_branch": (1, 32, lambda: (floats(32),), 0, "warp divergence", BOTH),
     "mask_without_me": (1, 32, lambda: (floats(32),), 0, "mask.*leaves out", BOTH),
+    "product_without_a_lane": (1, 32, lambda: (floats(128),), 0, "lane 9.*returned", BOTH),
+    "product_in_branch": (1, 32, lambda: (floats(32),), 0, "warp divergence", BOTH),
+    "product_beside_shuffle": (1, 32, lambda: (floats(32),), 0, "warp divergence", BOTH),
+    "product_by_few": (1, 48, lambda: (floats(48),), 0, "needs 32 lanes", BOTH),
+    "product_is_no_fence": (1, 32, lambda: (floats(32),), 0, "race on shared memory", CHECK),
 }
 
 
@@ -144,6 +221,7 @@ def test_what_was_never_written_is_nan(name, grid, setting):
 
 def test_every_planted_kernel_is_tested():
     used = {"where_am_i", "arguments", "reverse", "shuffles", "votes", "atomics", "doubles", "vectors", "warp_exchange"}
+    used |= {"product", "product_of_swapped", "rounding"}
     used |= {"many_barriers", "uninitialised", "left_from_last_block", "shuffle_from_outside", *BUGS}
     assert {name for _, name in emulator.KERNEL.findall(CODE)} == used
 
