@@ -33,6 +33,8 @@ class Gpu(NamedTuple):
     raw_module: Callable[..., Any]  # raw_module(code=..., options=...).get_function(name)
     shared_limit: int  # bytes of shared memory that one block may ask for
     processors: int  # how many blocks run at the same time at least
+    addresses: Callable[[list], Any] = list  # what a kernel gets for a list of arrays: a table of their addresses
+    architecture: int = 90  # 80 for sm_80
 
 
 class _Chosen:
@@ -47,8 +49,12 @@ def gpu() -> Gpu:
         cupy = importlib.import_module("cupy")
         found = cupy.cuda.Device().attributes
         limits = int(found["MaxSharedMemoryPerBlockOptin"]), int(found["MultiProcessorCount"])
-        _Chosen.gpu = Gpu(cupy, cupy.RawModule, *limits)
+        _Chosen.gpu = Gpu(cupy, cupy.RawModule, *limits, _addresses, int(cupy.cuda.Device().compute_capability))
     return _Chosen.gpu
+
+
+def _addresses(arrays: list) -> Array:
+    return gpu().xp.asarray(np.array([a.data.ptr for a in arrays], np.uint64))
 
 
 def choose_gpu(new: Gpu | None) -> Gpu | None:
@@ -93,15 +99,18 @@ def launch(
     Args:
         kernel: "family:name".
         grid, block: numbers of blocks and of threads.
-        arguments: arrays; Python integers become 32-bit ones, Python floats take the number type of the arrays; NumPy
-            scalars keep theirs.
+        arguments: arrays; lists of arrays, of which the kernel gets the addresses; Python integers become 32-bit ones,
+            Python floats take the number type of the arrays; NumPy scalars keep theirs.
         shared: bytes of dynamic shared memory.
         constants: values for -D; REAL comes from the arrays.
     """
     if 0 in grid:
         return
     family, name = kernel.split(":")
-    dtype = next(a.dtype for a in arguments if hasattr(a, "shape") and a.ndim and a.dtype.kind == "f")
+    floats = (a.dtype for a in arguments if hasattr(a, "shape") and a.ndim and a.dtype.kind == "f")
+    dtype = next(floats, np.dtype(np.float32))
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"Expected float32 or float64 arrays for {kernel}. Got {dtype}.")
     defines = [f"-DREAL={'float' if dtype == np.float32 else 'double'}", *(f"-D{k}={v}" for k, v in constants.items())]
     function = _function(family, name, tuple(defines))
     if shared > 48 * 1024 and function.max_dynamic_shared_size_bytes < shared:
@@ -112,6 +121,8 @@ def launch(
 def _argument(a: Any, dtype: np.dtype) -> Any:
     if isinstance(a, (bool, int)):
         return np.int32(a)
+    if isinstance(a, list):
+        return gpu().addresses(a)
     return dtype.type(a) if isinstance(a, float) else a
 
 

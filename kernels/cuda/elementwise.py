@@ -59,6 +59,6 @@ def _dropout(x: Array, p: float, seed: int) -> Array:
     x = ready(x)
     out = array_library().empty(x.shape, x.dtype)
     least, scale = np.uint64(threshold(p)), 1.0 / (1.0 - p) if p < 1 else 0.0
-    arguments = [_flat(x), _flat(out), np.uint64(seed & WORD), least, scale, np.int64(out.size)]
+    arguments = [_flat(x), _flat(out), np.uint64(int(seed) & WORD), least, scale, np.int64(out.size)]
     launch("elementwise:dropout", *for_entries(out.size), arguments)
     return out

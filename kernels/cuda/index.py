@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from ._late import place_for
 from ._launch import ROWS_PER_BLOCK, Array, array_library, as_rows, launch, ready, whole_numbers
 
 
 def embedding_forward(ids: Array, weight: Array, padding_idx: int | None = None) -> tuple[Array, None]:
-    """Rows of weight (V, D) at ids (...): (..., D). An id outside 0 .. V - 1 gives NaN."""
+    """Rows of weight (V, D) at ids (...): (..., D). An id outside 0 .. V - 1 gives NaN and is noted."""
     flat, w = whole_numbers(ids), ready(weight)
     out = array_library().empty((flat.size, w.shape[1]), w.dtype)
-    launch("index:embedding_forward", *_warps(flat.size), [flat, w, out, np.int64(flat.size), *w.shape])
+    arguments = [flat, w, out, place_for("embedding: expected ids", len(w)), np.int64(flat.size), *w.shape]
+    launch("index:embedding_forward", *_warps(flat.size), arguments)
     return out.reshape(*ids.shape, w.shape[1]), None
 
 

@@ -4,14 +4,15 @@
 // and n s written. Operations: one exponential for each entry in each direction. Memory decides.
 // The probabilities are never written: forward keeps each row's maximum and the logarithm of its sum of exponentials,
 // and backward finds the probabilities again from them. Nothing waits for the host: the divisor of the mean stays on
-// the device, and a target outside 0 .. classes - 1 gives NaN instead of an error.
+// the device, and a target outside 0 .. classes - 1 gives NaN and is noted for the host (_late.py).
 // Launch: as in softmax.cu; `cross_entropy_reduce` is one block of 256 threads that adds in a fixed order.
 #include "common.cuh"
 
 // loss = -(1 - smooth) w_t l_t - smooth / classes sum_c w_c l_c with l = log softmax(x); row_weight = w_t.
 extern "C" __global__ void __launch_bounds__(256)
 cross_entropy_forward(const real* x, const long long* target, const real* weight, long long ignore, real smooth,
-                      real* losses, real* row_weights, real* tops, real* log_totals, int rows, int classes) {
+                      real* losses, real* row_weights, real* tops, real* log_totals, unsigned long long* worst, int rows,
+                      int classes) {
     __shared__ real part[32];
     const int row = group_row();
     if (row >= rows) return;
@@ -28,6 +29,7 @@ cross_entropy_forward(const real* x, const long long* target, const real* weight
     if (threadIdx.x) return;
     const long long t = target[row];
     const bool counts = t != ignore, known = t >= 0 && t < classes;
+    if (counts) report_index(t, classes, worst);
     const real w = !counts ? (real)0 : known ? weight[t] : NOT_A_NUMBER;
     const real hit = known ? (smooth - (real)1) * w * (x[t] - top - log_total) : NOT_A_NUMBER;
     losses[row] = counts ? hit - smooth * spread / (real)classes : (real)0;

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._late import place_for
 from ._launch import THREADS, Array, array_library, as_rows, device_array, for_rows, launch, ready, whole_numbers
 
 
@@ -25,10 +26,10 @@ def cross_entropy_forward(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> tuple[Array, Saved]:
-    """The loss of logits (..., V) at target (...), as on the CPU; a target outside 0 .. V - 1 gives NaN."""
+    """The loss of logits (..., V) at target (...), as on the CPU; a target that is no class gives NaN and is noted."""
     x, t, w, xp = as_rows(logits), whole_numbers(target), _weights(logits, weight), array_library()
     losses, row_weights, tops, log_totals = (xp.empty(len(x), x.dtype) for _ in range(4))
-    outputs = [losses, row_weights, tops, log_totals]
+    outputs = [losses, row_weights, tops, log_totals, place_for("cross_entropy: expected classes", x.shape[1])]
     arguments = [x, t, w, np.int64(ignore_index), float(label_smoothing), *outputs, *x.shape]
     launch("loss:cross_entropy_forward", *for_rows(*x.shape), arguments)
     result = xp.empty(2, x.dtype)

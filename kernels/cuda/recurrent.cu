@@ -182,33 +182,70 @@ __device__ __forceinline__ void weigh(const real (&kept)[KEPT], const real* rest
     const int mine = gate, first = blockIdx.x * SEQ, b = first + mine;             \
     const bool unit = mine < SEQ && b < batch;
 
+// The forward kernels fetch what a step needs from global memory before its product, which hides the way from there.
+#define LOAD_AHEAD(G)                                                                            \
+    real* from_input = gates + ((long long)t * batch + first) * G * H + row;                     \
+    const bool counts = unit && active[(long long)t * batch + b];                                \
+    _Pragma("unroll") for (int s = 0; s < SEQ; ++s)                                              \
+        if (first + s < batch) ahead[s] = from_input[(long long)s * G * H];
+
+// What the backward kernels keep in shared memory beside the weights, all 0 at first, also for sequences past the end.
+#define BACKWARD_JOBS                                                                                             \
+    JOBS                                                                                                          \
+    real* slopes = memory;                       /* (SEQ, GATES H): gradients of this step's product, by gate */  \
+    real* through = slopes + SEQ * GATES * H;    /* (GATES, SEQ, H): each gate's share of the gradient of h */    \
+    real* rest = through + GATES * SEQ * H;      /* (H - KEPT, GATES H) */                                        \
+    real kept[KEPT];                                                                                              \
+    take_weights(w_hh + gate * H * H + k, H, kept, rest);                                                         \
+    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = 0;                                          \
+    if (mine < SEQ)                                                                                               \
+        for (int q = 0; q < GATES; ++q) slopes[(mine * GATES + q) * H + k] = 0;                                   \
+    __syncthreads();
+
+// From `slopes` to `through`, by the weights of each gate.
+__device__ __forceinline__ void send_back(const real (&kept)[KEPT], const real* rest, const real* slopes, real* through) {
+    const int gate = threadIdx.x / H, k = threadIdx.x % H;
+    real sums[SEQ];
+    weigh(kept, rest, slopes + gate * H, GATES * H, sums);
+#pragma unroll
+    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = sums[s];
+    __syncthreads();
+}
+
+// The gradient of h that came through the product: the sum of the gates' shares.
+__device__ __forceinline__ real from_gates(const real* through, int mine, int k) {
+    real sum = 0;
+    for (int q = 0; q < GATES; ++q) sum += through[(q * SEQ + mine) * H + k];
+    return sum;
+}
+
 #if GATES == 4
 extern "C" __global__ void __launch_bounds__(4 * H, 1)
-lstm_persistent(real* gates, const real* w_hh, const real* bias, const bool* active, real* c, real* h, int time, int batch) {
+lstm_persistent(real* gates, const real* w_hh_t, const real* bias, const bool* active, real* c, real* h, int time, int batch) {
     JOBS
     real* state = memory;                       // (SEQ, H)
     real* values = state + SEQ * H;             // (SEQ, 4 H): the activated gates
     real* rest = values + SEQ * 4 * H;          // (H - KEPT, 4 H)
-    real kept[KEPT], sums[SEQ];
-    take_weights(w_hh + row * H, 1, kept, rest);
+    real kept[KEPT], sums[SEQ], ahead[SEQ];
+    take_weights(w_hh_t + row, 4 * H, kept, rest);
     const real my_bias = bias[row];
     real my_c = unit ? c[b * H + k] : (real)0, my_h = unit ? h[b * H + k] : (real)0;
     if (mine < SEQ) state[mine * H + k] = my_h;
     __syncthreads();
     for (int t = 0; t < time; ++t) {
+        LOAD_AHEAD(4)
         weigh(kept, rest, state, H, sums);
 #pragma unroll
         for (int s = 0; s < SEQ; ++s) {
             if (first + s >= batch) continue;
-            real* a = gates + ((long long)t * batch + first + s) * 4 * H + row;
-            const real x = *a + sums[s] + my_bias;
-            values[s * 4 * H + row] = *a = gate == 2 ? tanh(x) : sigmoid(x);
+            const real x = ahead[s] + sums[s] + my_bias;
+            values[s * 4 * H + row] = from_input[(long long)s * 4 * H] = gate == 2 ? tanh(x) : sigmoid(x);
         }
         __syncthreads();
         if (unit) {
             const real* v = values + mine * 4 * H + k;
             const LstmForward next = lstm_unit(v[0], v[H], v[2 * H], v[3 * H], my_c);
-            if (active[t * batch + b]) {
+            if (counts) {
                 my_c = next.c;
                 my_h = next.h;
             }
@@ -221,29 +258,30 @@ lstm_persistent(real* gates, const real* w_hh, const real* bias, const bool* act
     }
 }
 
+// What one unit's step backward needs from global memory.
+struct LstmStep { real gy, i, f, g, o, c_before, c; bool counts; };
+__device__ __forceinline__ LstmStep lstm_step(const real* gy, const real* gates, const real* c, const bool* active, int t,
+                                              int batch, int b, int k) {
+    const long long n = (long long)t * batch + b, at = n * H + k;
+    const real* v = gates + n * 4 * H + k;
+    return {gy[at], v[0], v[H], v[2 * H], v[3 * H], c[at], c[at + (long long)batch * H], active[n]};
+}
+
 // dh and dc come in as the gradients of the last states and leave as those of the first ones.
 extern "C" __global__ void __launch_bounds__(4 * H, 1)
 lstm_persistent_backward(const real* gy, const real* gates, const real* c, const real* w_hh, const bool* active, real* dh,
                          real* dc, real* da, int time, int batch) {
-    JOBS
-    real* slopes = memory;                      // (SEQ, 4 H): da of this step
-    real* through = slopes + SEQ * 4 * H;       // (4, SEQ, H): each gate's share of the gradient of h
-    real* rest = through + 4 * SEQ * H;         // (H - KEPT, 4 H)
-    real kept[KEPT], sums[SEQ];
-    take_weights(w_hh + gate * H * H + k, H, kept, rest);
+    BACKWARD_JOBS
     real my_dc = unit ? dc[b * H + k] : (real)0, my_dh = unit ? dh[b * H + k] : (real)0;
-    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = 0;
-    if (mine < SEQ)
-        for (int q = 0; q < 4; ++q) slopes[(mine * 4 + q) * H + k] = 0;   // for sequences past the end
-    __syncthreads();
+    LstmStep now = {}, before = {};
+    if (unit && time > 0) now = lstm_step(gy, gates, c, active, time - 1, batch, b, k);
     for (int t = time; t-- > 0;) {
         if (unit) {
-            for (int q = 0; q < 4; ++q) my_dh += through[(q * SEQ + mine) * H + k];
-            const long long n = (long long)t * batch + b, at = n * H + k;
-            const real* v = gates + n * 4 * H + k;
+            my_dh += from_gates(through, mine, k);
+            const long long n = (long long)t * batch + b;
             LstmBackward d = {0, 0, 0, 0, my_dc};
-            if (active[n]) {
-                d = lstm_unit_backward(gy[at] + my_dh, my_dc, v[0], v[H], v[2 * H], v[3 * H], c[at], c[at + batch * H]);
+            if (now.counts) {
+                d = lstm_unit_backward(now.gy + my_dh, my_dc, now.i, now.f, now.g, now.o, now.c_before, now.c);
                 my_dh = 0;
             }
             my_dc = d.dc;
@@ -252,39 +290,37 @@ lstm_persistent_backward(const real* gy, const real* gates, const real* c, const
             for (int q = 0; q < 4; ++q) slopes[(mine * 4 + q) * H + k] = da[(n * 4 + q) * H + k] = four[q];
         }
         __syncthreads();
-        weigh(kept, rest, slopes + gate * H, 4 * H, sums);
-#pragma unroll
-        for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = sums[s];
-        __syncthreads();
+        if (unit && t > 0) before = lstm_step(gy, gates, c, active, t - 1, batch, b, k);   // on its way during the product
+        send_back(kept, rest, slopes, through);
+        now = before;
     }
     if (!unit) return;
-    for (int q = 0; q < 4; ++q) my_dh += through[(q * SEQ + mine) * H + k];
-    dh[b * H + k] = my_dh;
+    dh[b * H + k] = my_dh + from_gates(through, mine, k);
     dc[b * H + k] = my_dc;
 }
 
 #else
 extern "C" __global__ void __launch_bounds__(3 * H, 1)
-gru_persistent(real* gates, const real* w_hh, const real* bias, const real* inner, const bool* active, real* u_n, real* h,
+gru_persistent(real* gates, const real* w_hh_t, const real* bias, const real* inner, const bool* active, real* u_n, real* h,
                int time, int batch) {
     JOBS
     real* state = memory;                       // (SEQ, H)
     real* values = state + SEQ * H;             // (SEQ, 3 H): r and z, and the part of n that comes from the state
     real* rest = values + SEQ * 3 * H;          // (H - KEPT, 3 H)
-    real kept[KEPT], sums[SEQ];
-    take_weights(w_hh + row * H, 1, kept, rest);
+    real kept[KEPT], sums[SEQ], ahead[SEQ];
+    take_weights(w_hh_t + row, 3 * H, kept, rest);
     const real my_bias = gate == 2 ? inner[k] : bias[row], n_bias = bias[2 * H + k];
     real my_h = unit ? h[b * H + k] : (real)0;
     if (mine < SEQ) state[mine * H + k] = my_h;
     __syncthreads();
     for (int t = 0; t < time; ++t) {
+        LOAD_AHEAD(3)
         weigh(kept, rest, state, H, sums);
 #pragma unroll
         for (int s = 0; s < SEQ; ++s) {
             if (first + s >= batch) continue;
-            real* a = gates + ((long long)t * batch + first + s) * 3 * H + row;
             real x = sums[s] + my_bias;
-            if (gate < 2) x = *a = sigmoid(x + *a);
+            if (gate < 2) x = from_input[(long long)s * 3 * H] = sigmoid(x + ahead[s]);
             values[s * 3 * H + row] = x;
         }
         __syncthreads();
@@ -295,7 +331,7 @@ gru_persistent(real* gates, const real* w_hh, const real* bias, const real* inne
             const real fresh = tanh(*a + n_bias + v[0] * v[2 * H]);
             *a = fresh;
             u_n[n * H + k] = v[2 * H];
-            if (active[n]) my_h = fresh + v[H] * (my_h - fresh);
+            if (counts) my_h = fresh + v[H] * (my_h - fresh);
             h[(n + batch) * H + k] = my_h;
             state[mine * H + k] = my_h;
         }
@@ -303,27 +339,27 @@ gru_persistent(real* gates, const real* w_hh, const real* bias, const real* inne
     }
 }
 
+struct GruStep { real gy, r, z, n, u_n, h_before; bool counts; };
+__device__ __forceinline__ GruStep gru_step(const real* gy, const real* gates, const real* u_n, const real* h,
+                                            const bool* active, int t, int batch, int b, int k) {
+    const long long n = (long long)t * batch + b, at = n * H + k;
+    const real* v = gates + n * 3 * H + k;
+    return {gy[at], v[0], v[H], v[2 * H], u_n[at], h[at], active[n]};
+}
+
 extern "C" __global__ void __launch_bounds__(3 * H, 1)
 gru_persistent_backward(const real* gy, const real* gates, const real* u_n, const real* h, const real* w_hh, const bool* active,
                         real* dh, real* da, real* du, int time, int batch) {
-    JOBS
-    real* slopes = memory;                      // (SEQ, 3 H): du of this step
-    real* through = slopes + SEQ * 3 * H;       // (3, SEQ, H)
-    real* rest = through + 3 * SEQ * H;         // (H - KEPT, 3 H)
-    real kept[KEPT], sums[SEQ];
-    take_weights(w_hh + gate * H * H + k, H, kept, rest);
+    BACKWARD_JOBS
     real my_dh = unit ? dh[b * H + k] : (real)0;
-    for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = 0;
-    if (mine < SEQ)
-        for (int q = 0; q < 3; ++q) slopes[(mine * 3 + q) * H + k] = 0;
-    __syncthreads();
+    GruStep now = {}, before = {};
+    if (unit && time > 0) now = gru_step(gy, gates, u_n, h, active, time - 1, batch, b, k);
     for (int t = time; t-- > 0;) {
         if (unit) {
-            for (int q = 0; q < 3; ++q) my_dh += through[(q * SEQ + mine) * H + k];
-            const long long n = (long long)t * batch + b, at = n * H + k;
-            const real* v = gates + n * 3 * H + k;
+            my_dh += from_gates(through, mine, k);
+            const long long n = (long long)t * batch + b;
             GruBackward d = {0, 0, 0, 0, my_dh};
-            if (active[n]) d = gru_unit_backward(gy[at] + my_dh, v[0], v[H], v[2 * H], u_n[at], h[at]);
+            if (now.counts) d = gru_unit_backward(now.gy + my_dh, now.r, now.z, now.n, now.u_n, now.h_before);
             my_dh = d.dh;
             const real three[3] = {d.r, d.z, d.u_n};
 #pragma unroll
@@ -333,14 +369,11 @@ gru_persistent_backward(const real* gy, const real* gates, const real* u_n, cons
             }
         }
         __syncthreads();
-        weigh(kept, rest, slopes + gate * H, 3 * H, sums);
-#pragma unroll
-        for (int s = 0; s < SEQ; ++s) through[(gate * SEQ + s) * H + k] = sums[s];
-        __syncthreads();
+        if (unit && t > 0) before = gru_step(gy, gates, u_n, h, active, t - 1, batch, b, k);
+        send_back(kept, rest, slopes, through);
+        now = before;
     }
-    if (!unit) return;
-    for (int q = 0; q < 3; ++q) my_dh += through[(q * SEQ + mine) * H + k];
-    dh[b * H + k] = my_dh;
+    if (unit) dh[b * H + k] = my_dh + from_gates(through, mine, k);
 }
 #endif
 #endif

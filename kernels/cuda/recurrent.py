@@ -57,7 +57,7 @@ def lstm_forward(
     s.extra[0] = c0
     plan = _plan(4, h0)
     if plan:
-        plan.launch("lstm_persistent", [s.gates, ready(w_hh), bias, s.mask, s.extra, s.h, *s.mask.shape])
+        plan.launch("lstm_persistent", [s.gates, ready(w_hh.T), bias, s.mask, s.extra, s.h, *s.mask.shape])
     else:
         _lstm_steps(s, w_hh, bias)
     return (_outputs(s, mask, reverse), s.h[-1].copy(), s.extra[-1].copy()), s
@@ -101,7 +101,7 @@ def gru_forward(
     s, biases = _start(x, h0, w_ih, mask, reverse), [ready(b), ready(b_hn)]
     plan = _plan(3, h0)
     if plan:
-        plan.launch("gru_persistent", [s.gates, ready(w_hh), *biases, s.mask, s.extra, s.h, *s.mask.shape])
+        plan.launch("gru_persistent", [s.gates, ready(w_hh.T), *biases, s.mask, s.extra, s.h, *s.mask.shape])
     else:
         for t, product in _products(s.h, w_hh, len(s.x)):
             _cell("gru_cell", h0.shape, [s.gates[t], product, *biases, s.mask[t], s.h[t], s.extra[t], s.h[t + 1]])
@@ -175,7 +175,7 @@ def _plan(gates: int, state: Array) -> Plan | None:
 
 def kept_weights(gates: int, hidden: int, size: int) -> int:
     """How many of its `hidden` weights of `size` bytes a thread can keep in registers, a multiple of 4."""
-    registers = min(MOST_REGISTERS, REGISTERS // (gates * hidden) // 8 * 8) - OVERHEAD[gates]
+    registers = min(MOST_REGISTERS, REGISTERS // (gates * hidden) // 8 * 8) - OVERHEAD[gates] - 2 * (size - 4)
     return max(4, min(hidden, registers * 4 // size // 4 * 4))
 
 

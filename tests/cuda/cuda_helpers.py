@@ -75,8 +75,11 @@ def awkward(a):
     return wide[..., ::2]
 
 
-def check_op(module, op, arrays, dtype="float32", settings=SETTINGS, device=None, **attributes):
-    """Hold a CUDA pair against the reference operation: outputs and gradients, on every schedule."""
+def check_op(module, op, arrays, dtype="float32", settings=SETTINGS, device=None, kernel=None, **attributes):
+    """Hold a CUDA pair against the reference operation: outputs and gradients, on every schedule.
+
+    `kernel`: the pair's name where it is not that of the operation.
+    """
     arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
     with ts.use("numpy"):
         shapes = [o.shape for o in as_tuple(Op.registry[op](*map(ts.tensor, arrays), **attributes))]
@@ -85,10 +88,10 @@ def check_op(module, op, arrays, dtype="float32", settings=SETTINGS, device=None
     outputs, gradients = reference(op, arrays, cotangents, attributes)
     for setting in settings:
         with emulated(setting, **(device or {})):
-            _compare(module, op, arrays, cotangents, outputs, gradients, attributes)
+            _compare(module, kernel or op, arrays, cotangents, outputs, gradients, attributes)
     with emulated(**(device or {})):
         turned = [awkward(a) for a in arrays]
-        _compare(module, op, turned, [awkward(g) for g in cotangents], outputs, gradients, attributes)
+        _compare(module, kernel or op, turned, [awkward(g) for g in cotangents], outputs, gradients, attributes)
 
 
 def _compare(module, op, arrays, cotangents, outputs, gradients, attributes):

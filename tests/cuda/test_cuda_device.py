@@ -28,7 +28,8 @@ class FakeCupy(types.ModuleType):
         self.cuda = types.SimpleNamespace(
             runtime=types.SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: runtime),
             Device=lambda: types.SimpleNamespace(
-                attributes={"MaxSharedMemoryPerBlockOptin": SHARED_LIMIT, "MultiProcessorCount": PROCESSORS}
+                compute_capability="90",
+                attributes={"MaxSharedMemoryPerBlockOptin": SHARED_LIMIT, "MultiProcessorCount": PROCESSORS},
             ),
         )
         self.is_available = lambda: available

@@ -43,3 +43,15 @@ def test_gelu_far_out():
 def test_threads_take_several_entries(monkeypatch):
     monkeypatch.setattr(_launch, "MOST_BLOCKS", 2)
     check_op(elementwise, "dropout", [numbers(1, 1500)], "float32", p=0.5, seed=3)
+
+
+def test_other_floats_are_refused_and_seeds_of_numpy_are_taken():
+    with emulated():
+        with pytest.raises(
+            TypeError, match="Expected float32 or float64 arrays for elementwise:gelu_forward. Got float16"
+        ):
+            elementwise.gelu_forward(np.ones(8, np.float16))
+        x = np.ones(30)
+        np.testing.assert_array_equal(
+            elementwise.dropout_forward(x, seed=np.int64(-5))[0], elementwise.dropout_forward(x, seed=-5)[0]
+        )

@@ -3,6 +3,7 @@
 The arrays are NumPy's behind a wrapper (`tests/cuda_sim/fake_cupy.py`), the kernels run on the emulator.
 """
 
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 
@@ -10,20 +11,20 @@ import numpy as np
 import pytest
 from cuda_helpers import PROCESSORS, SHARED_LIMIT, as_tuple, close, compiled, needs_emulator
 from emulator import Setting
-from fake_cupy import FakeCupy, Waits
+from fake_cupy import Calls, FakeCupy, Waits
 from tinyslm.kernels.cuda import _launch
 from typer.testing import CliRunner
 
 import tinyslm as ts
 from tinyslm import device, nn
 from tinyslm.cli.main import app
-from tinyslm.data import Batches
+from tinyslm.data import Batches, Table
 from tinyslm.engine import Op
-from tinyslm.errors import OptionError
+from tinyslm.errors import OptionError, ShapeError
+from tinyslm.recipes.classifier import ClassifierTraining, Options, config_for
 from tinyslm.training import Trainer, TrainingError
 
 pytestmark = needs_emulator
-MAY_WAIT = {"gather", "scatter_add"}  # they look at the indices before they compute
 
 
 @contextmanager
@@ -61,9 +62,54 @@ def test_every_operation(monkeypatch, name):
             wanted, _ = run(op, arrays, attributes)
         with strict_device(monkeypatch):
             found, waits = run(op, arrays, attributes)
-        assert waits == 0 or name in MAY_WAIT
+        assert waits == 0
         for got, want in zip(found, wanted, strict=True):
             close(got, want, name)
+
+
+WRONG = {
+    "gather": (
+        lambda ids: ts.ops.gather(ts.tensor(np.ones((2, 4))), ids, dim=1),
+        "gather: expected indices from 0 to 3",
+    ),
+    "scatter_add": (
+        lambda ids: ts.ops.scatter_add(ts.tensor(np.ones((2, 4))), ids, ts.tensor(np.ones((2, 2))), dim=1),
+        "scatter_add: expected indices from 0 to 3",
+    ),
+    "embedding": (lambda ids: ts.embedding(ids, ts.tensor(np.ones((4, 3)))), "embedding: expected ids from 0 to 3"),
+    "loss": (
+        lambda ids: ts.cross_entropy(ts.tensor(np.ones((2, 2, 4))), ids),
+        "cross_entropy: expected classes from 0 to 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", [-1, 4, 1000, -(2**40)])
+@pytest.mark.parametrize("name", WRONG)
+def test_an_index_outside_is_noticed_at_the_next_reading_and_said_once(monkeypatch, name, wrong):
+    call, words = WRONG[name]
+    with strict_device(monkeypatch):
+        call(ts.tensor(np.array([[0, 3], [1, 2]]))).numpy()
+        Waits.count = 0
+        call(ts.tensor(np.array([[0, 3], [wrong, 0]])))
+        call(ts.tensor(np.array([[0, 3], [1, 2]])))
+        assert Waits.count == 0
+        with pytest.raises(ShapeError, match=rf"{words}, got {wrong}\.\n.*noticed only now(.|\n)*detect_anomaly"):
+            ts.tensor([1.0]).sum().item()
+        assert ts.tensor([1.0]).sum().item() == 1
+        assert Waits.count == 3  # number and note; the number alone, for nothing was noted since
+        with ts.detect_anomaly(), pytest.raises(ShapeError, match=rf"{words}, got {wrong}\n  at test_cuda_strict.py:"):
+            call(ts.tensor(np.array([[0, 3], [wrong, 0]])))
+
+
+def test_the_worst_index_of_many_kinds_is_found(monkeypatch):
+    with strict_device(monkeypatch):
+        for size in range(3, 90):  # more kinds than there is room at first
+            ts.embedding(
+                ts.tensor(np.array([-3, 1, 95, 0]) if size == 80 else np.array([0])), ts.tensor(np.ones((size, 1)))
+            )
+        with pytest.raises(ShapeError, match="from 0 to 79, got 95"):
+            device.settle()
 
 
 def images(*shape):
@@ -78,6 +124,7 @@ LAYERS = {
     "gru": (lambda r: nn.GRU(4, 32, rng=r), images(2, 6, 4)),
     "attention": (lambda r: nn.MultiHeadAttention(8, 2, rng=r), lambda r: images(2, 6, 8)(r) * 3),
     "transformer": (lambda r: nn.TransformerEncoderLayer(8, 2, 16, rng=r), images(2, 6, 8)),
+    "block": (lambda r: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, rng=r), images(2, 6, 8)),
     "convolution": (lambda r: nn.Conv1d(3, 4, 2, rng=r), images(2, 3, 6)),
     "batch norm": (lambda r: nn.BatchNorm1d(4), images(3, 4)),
 }
@@ -110,6 +157,33 @@ def test_training_never_waits_and_learns_the_same(monkeypatch, name):
     assert waits == 0
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-5)
+
+
+KERNELS = {
+    "linear": {"add_bias": 2, "gelu_forward": 1, "gelu_backward": 1, "column_sums": 2},
+    "convolution": {"columns_of": 1, "filters_inside": 1},  # the input wants no gradient
+    "block": {
+        "add_bias": 4, "column_sums": 4, "layer_norm_forward": 2, "norm_backward": 2, "norm_backward_weights": 2,
+        "attention_forward": 1, "attention_delta": 1, "attention_backward_queries": 1, "attention_backward_keys": 1,
+    },
+}  # fmt: skip
+PRODUCTS = {"linear": 2 + 3, "convolution": 1 + 1, "block": 4 + 7}  # none for inputs that want no gradient
+COPIES = {"linear": 1, "convolution": 2, "block": 3}  # one is the seed of backward; the block's are counted in its file
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_a_step_costs(monkeypatch, name):
+    make, draw = LAYERS[name]
+    with strict_device(monkeypatch):
+        rng = np.random.default_rng(1)
+        model, inputs = make(rng), [ts.tensor(a) for a in draw(rng)]
+        model(*inputs)  # everything is on the device now
+        Calls.forget()
+        model(*inputs).sum().backward()
+    assert Counter(Calls.kernels) == KERNELS[name]
+    calls = Counter(Calls.library)
+    assert calls["matmul"] + calls["__matmul__"] == PRODUCTS[name]
+    assert calls["copy"] == COPIES[name] and not calls["pad"] and not calls["concatenate"]
 
 
 STEPS = 10  # of an epoch
@@ -205,6 +279,57 @@ def test_a_loss_that_is_found_late_is_named_by_its_step_and_never_saved(monkeypa
         assert again.resume() and (again.batches.epoch, again.batches.index) == (1, 0)
 
 
+def test_an_index_outside_names_the_steps_that_were_read(monkeypatch):
+    with strict_device(monkeypatch):
+        loop, told = trainer(read_every=4)
+        honest = loop.step
+
+        def step(rows):
+            if loop.batches.index == 6:
+                ts.embedding(ts.tensor([9]), loop.model[0].weight)
+            return honest(rows)
+
+        loop.step = step
+        with pytest.raises(TrainingError, match=r"embedding: .* from 0 to 3, got 9(.|\n)*epoch 1, .* steps 5 to 8"):
+            loop.run()
+        assert told[-1][0] == 4
+
+
+def three_adam_steps(clip, rng, dtype="float32"):
+    """Parameters of several sizes, one of them a view of another array; their numbers, and the calls of step three."""
+    wide = rng.standard_normal((3, 40))
+    shapes = [(3, 5), (1,), (40, 40), (7,)]
+    parameters = [ts.tensor(rng.standard_normal(s), dtype=dtype, requires_grad=True) for s in shapes]
+    loose = ts.tensor(wide, dtype=dtype)
+    (loose * 1.0).sum()  # on the device from here on
+    parameters.append(ts.tensor(0.0).hold(loose._data[1]).requires_grad_())
+    optimizer = ts.optim.AdamW(parameters, lr=0.01, eps=1e-2)
+    for _ in range(3):
+        sum((p * p * p).sum() for p in parameters).backward()
+        Calls.forget()
+        if clip == "in place":
+            ts.optim.clip_grad_norm_(parameters, 0.5)
+        optimizer.step(ts.optim.clip_factor(parameters, 0.5) if clip == "by the step" else 1.0)
+        counted, waits = (list(Calls.kernels), list(Calls.library)), Waits.count
+        optimizer.zero_grad()
+    return [p.numpy() for p in parameters], counted, waits
+
+
+COST = {"": [], "by the step": ["square_sums", "clip_factor"], "in place": ["square_sums", "clip_factor", "scale_all"]}
+
+
+@pytest.mark.parametrize("clip", COST)
+def test_a_step_of_adam_is_one_launch(monkeypatch, clip):
+    with ts.use("numpy"):
+        wanted, _, _ = three_adam_steps(clip, np.random.default_rng(3))
+    with strict_device(monkeypatch):
+        found, (kernels, library), waits = three_adam_steps(clip, np.random.default_rng(3))
+    assert kernels == [*COST[clip], "adam", "adam"]  # the view gets a launch of its own
+    assert waits == 0 and set(library) <= {"reshape", "empty", "astype"}
+    for got, want in zip(found, wanted, strict=True):
+        close(got, want)
+
+
 def test_the_strict_arrays_are_strict(monkeypatch):
     with strict_device(monkeypatch):
         x, Waits.count = ts.tensor([1.0, 2.0]), 0
@@ -217,6 +342,20 @@ def test_the_strict_arrays_are_strict(monkeypatch):
         assert Waits.count == 0
         assert float(x._data[0]) == 1 and bool(x._data[1] > 0) and x._data[x._data > 1].shape == (1,)
         assert Waits.count == 3
+
+
+def test_an_evaluation_reads_once_for_all_batches(monkeypatch):
+    texts = [f"{'lovely fine' if i % 2 else 'poor awful'} thing {i % 7}" for i in range(60)]
+    table = Table(texts, [str(i % 2) for i in range(60)], source="made up")
+    found = {}
+    for backend in ("numpy", "cuda"):
+        with strict_device(monkeypatch), ts.use(backend):
+            training = ClassifierTraining(table, config_for(table, model="bow", hidden=8), Options(epochs=1))
+            Waits.count = 0
+            found[backend] = training._run("train", batch_size=7)
+            assert Waits.count == (2 if backend == "cuda" else 0)  # the losses with the notes, the predictions
+    assert found["cuda"][0] == pytest.approx(found["numpy"][0], rel=1e-5)
+    np.testing.assert_array_equal(found["cuda"][1], found["numpy"][1])
 
 
 @pytest.mark.parametrize("model", ["bow", "transformer"])

@@ -13,6 +13,7 @@ from .. import device
 from ..errors import OptionError
 from ..tensor import Array
 from .joined import LARGEST, Joined
+from .on_device import adam_on_device
 from .optimizer import Members, Optimizer, Params, Settings, scaled, state_array
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -64,8 +65,10 @@ class Adam(Optimizer):
         if len(group["betas"]) != 2 or not all(0 <= b < 1 for b in group["betas"]):
             raise OptionError(f"betas: expected two numbers from 0 to below 1, got {group['betas']}")
 
-    def update_all(self, members: Members, group: Settings, grad_scale: float) -> None:
+    def update_all(self, members: Members, group: Settings, grad_scale: Any) -> None:
         """Change the large arrays one by one, and the small ones of one type that are at the same step together."""
+        if device.backend() == "cuda":
+            members = adam_on_device(members, group, grad_scale, self.decoupled)
         small: dict[Any, Members] = {}
         for p, state in members:
             if p.size <= LARGEST and isinstance(p._data, np.ndarray):
@@ -76,12 +79,12 @@ class Adam(Optimizer):
             rest = together[0][1]["step"], group, grad_scale
             self._join(together).change(together, self._change, rest)
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
         """Change one array in place."""
         m, v = (state_array(state, name, p) for name in MOMENTS)
         self._change(p, g, m, v, state["step"], group, grad_scale)
 
-    def _change(self, p: Array, g: Array, m: Array, v: Array, step: int, group: Settings, grad_scale: float) -> None:
+    def _change(self, p: Array, g: Array, m: Array, v: Array, step: int, group: Settings, grad_scale: Any) -> None:
         """One step of the fused loop where it can serve, else of the formulas."""
         code = _fused(self.size, p, m, v) or adam_step
         beta1, beta2 = group["betas"]
@@ -126,7 +129,7 @@ def adam_step(
     weight_decay: float,
     step: int,
     decoupled: bool = False,
-    grad_scale: float = 1.0,
+    grad_scale: Any = 1.0,
 ) -> None:
     """One step of Adam, or AdamW if `decoupled`, in place on p, m and v (arrays of one shape); t = `step` from 1 on."""
     g = scaled(g, p, grad_scale, 0.0 if decoupled else weight_decay)

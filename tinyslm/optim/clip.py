@@ -11,6 +11,7 @@ import numpy as np
 from .. import device
 from ..errors import AnomalyError, OptionError
 from ..tensor import Array, Tensor
+from .on_device import clip_on_device, scale_on_device
 
 
 def grad_norm(parameters: Iterable[Tensor]) -> float:
@@ -38,26 +39,34 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonf
         raise OptionError(f"max_norm: expected a length of at least 0, got {max_norm}")
     parameters = list(parameters)
     if device.backend() == "cuda" and not error_if_nonfinite:
-        return _clip_on_device([p for p in parameters if p.grad is not None], max_norm)
+        total, factor = clip_on_device(parameters, max_norm)
+        scale_on_device(parameters, factor)
+        return total
     total = grad_norm(parameters)
     if error_if_nonfinite and not math.isfinite(total):
         raise AnomalyError(f"clip_grad_norm_: the gradients' length is {total}. Expected: a finite one")
-    factor = max_norm / (total + 1e-6)
-    if not factor >= 1:
+    factor = _factor(total, max_norm)
+    if factor != 1:
         for p in parameters:
             if p.grad is not None:
                 p.grad = Tensor.wrap(p.grad._data * factor)
     return total
 
 
-def _clip_on_device(parameters: list[Tensor], max_norm: float) -> Any:
-    """The same, with length and factor on the device, so that the host does not wait for them."""
-    xp: Any = device.array_module()
-    total = xp.sqrt(xp.asarray(sum(xp.square(p.grad._data, dtype=np.float64).sum() for p in parameters)))  # type: ignore[union-attr]
-    factor = xp.minimum(max_norm / (total + 1e-6), 1.0)
-    for p in parameters:
-        p.grad = Tensor.wrap(p.grad._data * factor.astype(p.dtype))  # type: ignore[union-attr]
-    return total
+def clip_factor(parameters: Iterable[Tensor], max_norm: float) -> Any:
+    """What `clip_grad_norm_` multiplies with, for `optimizer.step(factor)`, which saves the shortened gradients.
+
+    On a GPU it is an array of one number there, which the step reads there; nothing waits.
+    """
+    parameters = list(parameters)
+    if device.backend() == "cuda":
+        return clip_on_device(parameters, max_norm)[1]
+    return _factor(grad_norm(parameters), max_norm)
+
+
+def _factor(total: float, max_norm: float) -> float:
+    factor = max_norm / (total + 1e-6)
+    return 1.0 if factor >= 1 else factor  # NaN stays
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
