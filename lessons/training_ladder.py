@@ -64,11 +64,27 @@ check("", "in float64 half as many; every second number: the same lines for half
 # 1. **NumPy, column times row**: $C \leftarrow C + A_{:k} B_{k:}$ for each $k$. All of $C$ passes through the
 #    processor $K$ times.
 # 2. **Compiled loops**: row by row, so one row of $C$ stays near while its sums grow.
-# 3. **Blocks**: a block of $B$ stays in a near cache while all rows of $A$ pass by, and each number of $C$ is fetched
-#    once for four products instead of once for each.
+# 3. **Blocks**: two rows and four columns of $A$ at once. A number of $B$ is fetched for two products, and a number of
+#    $C$ is fetched and put back once for four.
 # 4. **Registers**: $B$ is copied into panels a few vectors wide. Six rows pass at once, and their sums stay inside the
 #    processor until they are done: $C$ is written once, and each number of a panel is fetched once for six rows.
 #
+# The processor can do two products of vectors in the time of about two fetches and one store. So what counts is how
+# many fetches and stores each product needs, if a block of $A$ with $r$ rows and $s$ columns is worked off at once:
+#
+# $$\frac{s + 2 r}{r s} = \frac{1}{r} + \frac{2}{s}$$
+
+
+# %%
+def moves(rows, columns):
+    """Fetches and stores for each product: of B, and of C to and fro."""
+    return (columns + 2 * rows) / (rows * columns)
+
+
+check("", "the loops move three numbers for each product, the blocks one", moves(1, 1) == 3 and moves(2, 4) == 1)
+check("", "six rows, all columns at once: B is all that is left", abs(moves(6, 384) - 1 / 6 - 2 / 384) < 1e-12)
+
+# %% [markdown]
 # ## All rungs compute the same
 #
 # And so do their gradients. For $L = \sum G \odot (A B)$ they are products again:
@@ -113,9 +129,8 @@ for name, rung in rungs.items():
 # %% [markdown]
 # ## What each step brings, on this machine
 #
-# Measured here and now, the best of several calls; the numbers of another machine, or of a busy one, are others. Blocks
-# alone may bring nothing, or cost: matrices of this size fit into the second cache as they are. It is the last
-# rung that has no more fetches than the processor can serve, and it needs the panels of a block for that.
+# Measured here and now, the best of several calls; the numbers of another machine, or of a busy one, are others. Which
+# cache the matrices fit into matters less than what moves between the nearest one and the registers.
 
 
 # %%

@@ -4,7 +4,7 @@ C = A B for A (M, K) and B (K, N): 2 M K N operations; at least M K + K N + M N 
 
 1. `with_numpy`: one line for each k. Every line reads and writes all of C.
 2. `with_loops`: the same order of work compiled, row by row, so that a row of C stays in the cache.
-3. `with_blocks`: a block of B stays in the cache while all rows pass by; a number of C is fetched for four products.
+3. `with_blocks`: A in blocks of two rows and four columns; a number of B is fetched for two products, of C for four.
 4. `with_registers`: B in panels a few vectors wide, and the sums of six rows stay in the registers (`_tile.py`).
 """
 
@@ -13,8 +13,6 @@ import numpy as np
 from ._arrays import ready
 from ._gemm import multiply, padded, panels_of_columns
 from ._jit import inline, jit
-
-COLUMNS, DEPTH = 512, 32  # of a block of B: 64 KB in float32
 
 
 def with_numpy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -34,14 +32,19 @@ def with_loops(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @jit
 def _loops(a, b, c):
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
+    _add(a, b, c, 0, a.shape[0], 0, a.shape[1])
+
+
+@inline
+def _add(a, b, c, top, bottom, first, stop):
+    for i in range(top, bottom):
+        for k in range(first, stop):
             for j in range(b.shape[1]):
                 c[i, j] += a[i, k] * b[k, j]
 
 
 def with_blocks(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The loops over blocks of B, and four of its rows at once."""
+    """The loops, two rows and four columns of A at once; what is left over at the edges goes one by one."""
     c = np.zeros((a.shape[0], b.shape[1]), a.dtype)
     _blocks(ready(a), ready(b), c)
     return c
@@ -49,28 +52,24 @@ def with_blocks(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @jit
 def _blocks(a, b, c):
-    for first in range(0, b.shape[1], COLUMNS):
-        stop = min(first + COLUMNS, b.shape[1])
-        for top in range(0, len(b), DEPTH):
-            for i in range(len(a)):
-                _add_rows(a[i], b, c[i, first:stop], top, min(top + DEPTH, len(b)), first, stop)
+    rows, columns = a.shape[0] - a.shape[0] % 2, a.shape[1] - a.shape[1] % 4
+    for i in range(0, rows, 2):
+        for k in range(0, columns, 4):
+            _add_block(a, b, c, i, k)
+    _add(a, b, c, 0, rows, columns, a.shape[1])
+    _add(a, b, c, rows, a.shape[0], 0, a.shape[1])
 
 
 @inline
-def _add_rows(a, b, c, top, bottom, first, stop):
-    fours = bottom - (bottom - top) % 4
-    for k in range(top, fours, 4):
-        b0, b1, b2, b3 = b[k, first:stop], b[k + 1, first:stop], b[k + 2, first:stop], b[k + 3, first:stop]
-        _add_four(a[k], a[k + 1], a[k + 2], a[k + 3], b0, b1, b2, b3, c)
-    for k in range(fours, bottom):
-        for j in range(c.size):
-            c[j] += a[k] * b[k, first + j]
-
-
-@inline
-def _add_four(a0, a1, a2, a3, b0, b1, b2, b3, c):
-    for j in range(c.size):
-        c[j] += a0 * b0[j] + a1 * b1[j] + a2 * b2[j] + a3 * b3[j]
+def _add_block(a, b, c, i, k):
+    upper0, upper1, upper2, upper3 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+    lower0, lower1, lower2, lower3 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+    b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
+    upper, lower = c[i], c[i + 1]
+    for j in range(b.shape[1]):
+        x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
+        upper[j] += upper0 * x0 + upper1 * x1 + upper2 * x2 + upper3 * x3
+        lower[j] += lower0 * x0 + lower1 * x1 + lower2 * x2 + lower3 * x3
 
 
 def with_registers(a: np.ndarray, b: np.ndarray) -> np.ndarray:

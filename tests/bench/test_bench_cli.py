@@ -10,6 +10,7 @@ from tinyslm.bench import growth, measure, pictures, report, run, trap
 from tinyslm.bench.ceilings import Ceiling
 from tinyslm.bench.growth import Curve
 from tinyslm.bench.measure import Row
+from tinyslm.bench.workload import Workload
 from tinyslm.bench.workloads import all_workloads
 
 KEYS = {"name", "against", "threads", "clock", "ours", "theirs", "ratio", "lowest", "highest", "losses", "remark"}
@@ -19,10 +20,12 @@ KEYS = {"name", "against", "threads", "clock", "ours", "theirs", "ratio", "lowes
 def command(monkeypatch, capsys):
     """Run `tinyslm bench ...` with made-up measurements; returns exit code and output."""
 
-    def fake(workload, settings):
+    def fake(workload, settings, choices):
         for threads in settings.threads:
             row = Row(workload.name, workload.title, "torch", threads, "CPU", 1.3, 2.0, ours=0.02, theirs=0.03)
             row.ratio, row.lowest, row.highest = 1.5, 1.4, 1.6
+            row.medians, row.memory = [1.5], {"ours": {"peak": 2e6}, "theirs": {"peak": 3e6}}
+            row.amount, row.unit = 100.0, "words"
             yield row
         yield Row(workload.name, workload.title, "jax", 1, "CPU", remark="not installed")
 
@@ -59,6 +62,17 @@ def test_table_json_and_picture(command, tmp_path):
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_markdown_has_command_machine_and_rows(command, tmp_path):
+    code, _, err = command("W1", "--runs", "2", "--markdown", tmp_path / "b.md")
+    text = (tmp_path / "b.md").read_text(encoding="utf-8")
+    assert code == 0 and text.startswith("`tinyslm bench W1 --runs 2`\n") and "UTC" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3 and len({row.count("|") for row in rows}) == 1
+    assert "20 ms, 5,000 words/s" in rows[2] and "2 MB (3 MB)" in rows[2] and "worst of 1.50, 1.50" in rows[2]
+    assert "W1 LSTM classifier, training step" in text
+    assert "row 1 of 1, run 2 of 2" in err and "1.50 (1.40-1.60)" in err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -82,10 +96,16 @@ def test_growth_prints_exponents_and_draws(command, monkeypatch, tmp_path):
         for side, f in (("tinyslm", 1), ("torch", 2))
     ]
     curves.append(Curve("H", "LSTM, hidden size", "torch", "seconds", [], [], "failed"))
+    peaks = {s: {"peak": n * 1_000_000, "above": 1_000_000} for s, n in (("tinyslm", 2), ("torch", 3))}
     monkeypatch.setattr(growth, "grow", lambda settings: iter(curves))
-    monkeypatch.setattr(growth, "peaks", lambda settings: iter([("W1", {"tinyslm": 2_000_000, "torch": 3_000_000})]))
+    monkeypatch.setattr(growth, "peaks", lambda settings: iter([("W1", peaks)]))
     code, out, _ = command("growth", "--json", tmp_path / "g.json", "--plot", tmp_path / "g.png")
-    assert code == 0 and "exponent 1.00" in out and "tinyslm 2 MB, torch 3 MB" in out and "failed" in out
+    assert (
+        code == 0
+        and "exponent 1.00" in out
+        and "tinyslm 2 MB, 1 above the start; torch 3 MB" in out
+        and "failed" in out
+    )
     found = json.loads((tmp_path / "g.json").read_text(encoding="utf-8"))
     assert found["curves"][0]["exponent"] == pytest.approx(1.0)
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
@@ -113,6 +133,28 @@ def test_the_trap_compares_with_itself(command, monkeypatch):
     assert (found.alone, found.beside, found.slower) == (1.0, 2.5, 2.5)
     monkeypatch.setattr(trap, "traps", lambda settings: iter([found]))
     assert "2.5 times (2.0-3.0)" in command("trap")[1]
+
+
+def test_later_runs_come_after_all_rows_and_the_worse_row_stays(monkeypatch):
+    asked, ratios = [], iter([2.0, 5.0, 1.5, 6.0])
+
+    def fake(workload, settings, choices):
+        asked.append(workload.name)
+        row = Row(workload.name, "", "torch", 1, "CPU")
+        measure.fill_ratio(row, [1.0], [next(ratios)])
+        return [row]
+
+    monkeypatch.setattr(run, "measure", fake)
+    monkeypatch.setattr(run, "measure_ceiling", lambda n: Ceiling(n, 1e11, "numpy", 1e10, "copy"))
+    found = report.Report([])
+    list(run.run([Workload("A", ""), Workload("B", "")], measure.Settings(threads=(1,), runs=2), found))
+    assert asked == ["A", "B", "A", "B"]
+    assert [(row.ratio, row.medians) for row in found.rows] == [(1.5, [2.0, 1.5]), (5.0, [5.0, 6.0])]
+
+
+def test_progress_says_what_is_left():
+    assert run.progress(0, 20, 1, 0.0) == "row 1 of 20 (0 min so far)"
+    assert run.progress(20, 20, 3, 600.0) == "row 1 of 20, run 2 of 3 (10 min so far, about 20 min left)"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12.34, "12.3 s"), (0.0123, "12.3 ms"), (4e-6, "4 us"), (None, "")])

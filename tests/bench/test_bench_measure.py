@@ -132,10 +132,34 @@ def test_a_form_that_fails_or_differs_is_left_out(contenders, planted):
 def test_of_several_runs_the_worst_median_counts(contenders):
     _, times, _ = contenders
     times["tinyslm"] = [1.0]
-    rows = [Row("W1", "", "torch", 1, "CPU", ratio=r) for r in (2.0, 1.5, 3.0)]
+    rows = [Row("W1", "", "torch", 1, "CPU", ratio=r, medians=[r]) for r in (2.0, 1.5, 3.0)]
     assert worst(rows).ratio == 1.5 and worst(rows).medians == [2.0, 1.5, 3.0]
     failed = Row("W1", "", "torch", 1, "CPU", remark="failed: x")
     assert worst([*rows, failed]).remark == "failed: x"
+    slow, fast = (Row("W1", "", "", 1, "CPU", ours=t) for t in (3.0, 2.0))
+    assert worst([fast, slow]).ours == 3.0
+
+
+def test_a_later_run_starts_the_faster_form_alone(contenders):
+    _, times, order = contenders
+    times["tinyslm"], times["torch"], times["compiled"] = [1.0], [4.0, 4.0], [2.0, 3.0, 2.0]
+    workload, choices = replace(all_workloads()["W1"], **TINY), {}
+    settings = Settings(threads=(1,), repeats=1, compile_limit=9.0)
+    (first,) = measure.measure(workload, settings, choices)
+    order.clear()
+    times["tinyslm"], times["compiled"], times["torch"] = [1.0], [3.0], []
+    (second,) = measure.measure(workload, settings, choices)
+    assert order == ["tinyslm", "compiled"] and second.variant == first.variant and second.ratio == 3.0
+    assert second.memory == first.memory
+
+
+def test_a_long_step_is_not_repeated_to_warm_up(monkeypatch):
+    steps = []
+    worker = Worker()
+    monkeypatch.setattr(Worker, "_timed", lambda self: steps.append(1) or (2.0, 9.0))
+    assert worker.block(0.0) == {"cpu": 2.0, "wall": 9.0, "calls": 1} and len(steps) == 1
+    monkeypatch.setattr(Worker, "_timed", lambda self: steps.append(1) or (0.1, 0.2))
+    assert worker.block(0.0)["calls"] == 2 and len(steps) == 1 + 3
 
 
 def test_what_is_missing_or_fails_is_a_remark(contenders, monkeypatch):
@@ -143,10 +167,8 @@ def test_what_is_missing_or_fails_is_a_remark(contenders, monkeypatch):
     made["torch"] = ContenderError("the process ended: out of luck")
     assert rows_of()[0].remark == "failed: the process ended: out of luck"
     monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: None)
-    assert [row.remark for row in rows_of(against=("torch", "gensim"))] == [
-        "not installed",
-        "this row has no such contender",
-    ]
+    assert [row.remark for row in rows_of(against=("torch", "gensim"))] == ["not installed"]
+    assert [row.remark for row in rows_of(against=("gensim", "keras"))] == ["this row has no such contender"] * 2
 
 
 # -- a real process ---------------------------------------------------------------------------------------------------
@@ -211,6 +233,16 @@ def test_commands_are_compared_before_they_are_timed(monkeypatch, result, void):
     monkeypatch.setattr(commands.importlib.util, "find_spec", lambda name: True)
     (row,) = workload.measured(Settings(threads=(1,), repeats=2))
     assert row.void is void and row.ratio == (None if void else 2.0)
+
+
+@pytest.mark.parametrize(("runs", "pairs"), [(1, 7), (3, 3), (9, 3)])
+def test_commands_take_their_pairs_over_all_runs(monkeypatch, runs, pairs):
+    workload, started = commands.Commands("W0", ""), []
+    sides = {s: lambda s=s: started.append(s) or Finished(1.0, 9.0, "0.5", "") for s in ("tinyslm", "torch")}
+    monkeypatch.setattr(commands.Commands, "runs", lambda *args: sides)
+    monkeypatch.setattr(commands.importlib.util, "find_spec", lambda name: True)
+    workload.measured(Settings(threads=(1,), runs=runs))
+    assert started.count("tinyslm") == started.count("torch") == 1 + pairs
 
 
 def test_a_failing_command_is_a_remark():

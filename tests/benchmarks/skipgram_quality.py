@@ -1,59 +1,111 @@
-"""Word vectors of tinyslm and gensim from one text: correlation with human judgements, and the loss.
+"""Word vectors of tinyslm and gensim from one text: correlation with human judgements, and the loss, over many seeds.
 
-    python tests/benchmarks/skipgram_quality.py TEXT SIMILARITIES [--seeds 3] [--epochs 5] [--no-gensim]
+    python tests/benchmarks/skipgram_quality.py DATA_FOLDER [--text FILE] [--seeds 10] [--epochs 5] [--no-gensim]
 
-TEXT: a sentence per line, words between spaces. SIMILARITIES: lines "word <TAB> word <TAB> score", such as WordSim-353.
-The loss is the mean over the same pairs and the same drawn words for both.
+DATA_FOLDER: the shared data sets. The text is that of row W8, all of it, unless FILE names another: a sentence per
+line, words between spaces. The judgements are WordSim-353 and SimLex-999. Both sides get the same settings; each seed
+is a training of its own, and the last lines give means and standard errors over the seeds, and of the differences. The
+loss is the mean over the same pairs and the same drawn words for both.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from tinyslm.models.skipgram import NOISE_POWER, read_corpus, skipgram_loss, train_skipgram
+from tinyslm.bench.workloads.w8_skipgram import texts
+from tinyslm.models.skipgram import NOISE_POWER, english_words, read_corpus, skipgram_loss, train_skipgram
 
 WINDOW, NEGATIVES, PAIRS = 5, 5, 50_000
+SETS = {"WordSim": "EN-WS-353-ALL.txt", "SimLex": "EN-SIMLEX-999.txt"}
 
 
 def main():
     options = parse()
-    judged = [line.lower().split("\t") for line in Path(options.similarities).read_text(encoding="utf-8").splitlines()]
-    judged = [(a, b, float(score)) for a, b, score in judged]
-    case = evaluation(options.text)
-    sides = {"tinyslm": ours} if options.no_gensim else {"tinyslm": ours, "gensim": gensim}
-    for seed in range(options.seeds):
-        for name, train in sides.items():
-            words, vectors, outputs = train(options.text, options.epochs, seed)
-            rank, used = correlation(words, vectors, judged)
-            found = f"Spearman {rank:.4f} on {used} pairs, loss {loss(words, vectors, outputs, case):.4f}"
-            print(f"{name:8} seed {seed}: {found}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(options, options.text or write_text(options.data, Path(folder) / "text.txt"))
 
 
 def parse():
     parser = argparse.ArgumentParser()
-    parser.add_argument("text")
-    parser.add_argument("similarities")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-gensim", action="store_true")
     return parser.parse_args()
 
 
-def ours(text, epochs, seed):
+def write_text(data, path):
+    """W8's lines in a file."""
+    lines = (" ".join(words) for words in map(english_words, texts(str(data))) if words)
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def compare(options, text):
+    """Train both sides for every seed and print what came out."""
+    judged = {name: judgements(options.data / "word_similarity" / file) for name, file in SETS.items()}
+    case = evaluation(text)
+    sides = {"tinyslm": ours} if options.no_gensim else {"tinyslm": ours, "gensim": gensim}
+    found = {name: [] for name in sides}
+    for seed in range(options.seeds):
+        for name, train in sides.items():
+            words, vectors, outputs = train(text, options.epochs, options.workers, seed)
+            ranks = [correlation(words, vectors, pairs) for pairs in judged.values()]
+            found[name].append([*ranks, loss(words, vectors, outputs, case)])
+            print(f"{name:8} seed {seed}: {line(found[name][-1])}", flush=True)
+    summarise({name: np.array(values) for name, values in found.items()})
+
+
+def summarise(found):
+    """Means, standard errors, and the differences where there are two sides."""
+    for name, values in found.items():
+        print(f"== {name:8} {line(values.mean(0), error(values))}")
+    if len(found) == 2:
+        a, b = found.values()  # the seeds of both have nothing to do with each other: errors add as squares
+        print(f"== ours less theirs {line(a.mean(0) - b.mean(0), np.hypot(error(a), error(b)))}")
+
+
+def error(values):
+    """The standard error of the mean over the seeds."""
+    return values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.full(values.shape[1], np.nan)
+
+
+def line(values, errors=None):
+    """Numbers with their names."""
+    texts = [f"{v:.4f}" if errors is None else f"{v:.4f} +- {e:.4f}" for v, e in zip(values, _like(values, errors))]  # noqa: B905
+    return ", ".join(f"{name} {text}" for name, text in zip((*SETS, "loss"), texts, strict=True))
+
+
+def _like(values, errors):
+    return values if errors is None else errors
+
+
+def judgements(path):
+    """Pairs of words and their score."""
+    rows = (line.lower().split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    return [(a, b, float(score)) for a, b, score in rows]
+
+
+def ours(text, epochs, workers, seed):
     """Words, vectors, output vectors."""
-    rng = np.random.default_rng(seed)
-    model = train_skipgram(text, window=WINDOW, negatives=NEGATIVES, epochs=epochs, split=str.split, rng=rng)
+    model = train_skipgram(
+        text, window=WINDOW, negatives=NEGATIVES, epochs=epochs, workers=workers, split=str.split,
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
     return list(model.vocabulary.tokens), model.vectors, model.outputs
 
 
-def gensim(text, epochs, seed):
+def gensim(text, epochs, workers, seed):
     """The same by gensim, with the same settings; its learning rate ends at the same value, too."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(
-        corpus_file=text, sg=1, vector_size=100, window=WINDOW, negative=NEGATIVES, epochs=epochs, min_count=5,
-        sample=1e-3, workers=2, seed=seed,
+        corpus_file=str(text), sg=1, vector_size=100, window=WINDOW, negative=NEGATIVES, epochs=epochs, min_count=5,
+        sample=1e-3, alpha=0.025, min_alpha=1e-4, workers=workers, seed=seed + 1,
     )  # fmt: skip
     return model.wv.index_to_key, model.wv.vectors, model.syn1neg
 
@@ -78,13 +130,13 @@ def loss(words, vectors, outputs, case):
 
 
 def correlation(words, vectors, judged):
-    """Spearman's rank correlation between cosines and scores, and on how many pairs of known words."""
+    """Spearman's rank correlation between cosines and scores, over the pairs of known words."""
     index = {word: i for i, word in enumerate(words)}
     known = [(index[a], index[b], score) for a, b, score in judged if a in index and b in index]
     a, b, scores = (np.array(column) for column in zip(*known, strict=True))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     ranks = [mean_ranks(values) for values in ((unit[a] * unit[b]).sum(1), scores)]
-    return np.corrcoef(*ranks)[0, 1], len(known)
+    return np.corrcoef(*ranks)[0, 1]
 
 
 def mean_ranks(values):

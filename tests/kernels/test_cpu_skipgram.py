@@ -92,3 +92,23 @@ def test_a_learning_rate_of_0_changes_nothing():
     vectors, outputs, *before = part([0, 1, 2, 3], [0, 4], rates=(0.0, 0.0))
     np.testing.assert_array_equal(vectors, before[0])
     np.testing.assert_array_equal(outputs, before[1])
+
+
+@pytest.mark.parametrize("function", [skipgram.train_part, formulas.train_part])
+@pytest.mark.parametrize(("rates", "moves"), [((0.0, 0.2), [False, True]), ((0.2, -0.2), [True, False])])
+def test_the_learning_rate_goes_evenly_from_one_end_to_the_other(rates, moves, function):
+    vectors, _, before, _ = part([0, 1, 2, 3], [0, 2, 4], rates=rates, function=function)
+    moved = (vectors != before).any(1)
+    assert moved[:4].tolist() == [moves[0], moves[0], moves[1], moves[1]]
+
+
+@pytest.mark.parametrize("function", [skipgram.train_part, formulas.train_part])
+def test_the_width_of_a_window_is_drawn_evenly(function):
+    # Each pair adds rate / 2 to the true word's output vector, as long as that is small; draws hit word 1 alone.
+    words, rate = np.zeros(300, np.int32), 1e-7
+    vectors, outputs = np.ones((2, 1)), np.zeros((2, 1))
+    noise = formulas.alias_table(np.array([0.0, 1.0]))
+    function(vectors, outputs, words, np.array([0, 300]), np.ones(2), *noise, 3, 1, (rate, rate), np.uint64(7))
+    pairs = outputs[0, 0] / (rate / 2)
+    assert pairs == pytest.approx(round(pairs), abs=0.1)
+    assert pairs == pytest.approx(300 * 2 * (1 + 2 + 3) / 3, rel=0.06)  # 1 800 if every window were full

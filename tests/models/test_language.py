@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tinyslm as ts
-from tinyslm.errors import AnomalyError, DataError, OptionError, ShapeError
-from tinyslm.models import Decoder, LanguageModel, generate
+from tinyslm.checkpoint import save_model
+from tinyslm.errors import AnomalyError, CheckpointError, DataError, OptionError, ShapeError
+from tinyslm.models import Decoder, LanguageModel, decoding, generate, language
 
 BACKENDS = ("numpy", "numba")
 SMALL = {"vocabulary": 11, "width": 12, "layers": 2, "heads": 3, "max_time": 9, "hidden": 20}
@@ -39,6 +40,20 @@ def test_every_step_has_the_logits_of_the_full_forward(batch, tied, dtype, backe
         want = full_logits(m, text[:, :t])
         assert logits.dtype == dtype and logits.shape == (batch, 11)
         np.testing.assert_allclose(logits, want, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-12) * abs(want).max())
+
+
+@pytest.mark.parametrize("step", ["block_step", "logits_step"])
+def test_without_the_compiler_the_formulas_serve_and_that_is_said(step, monkeypatch):
+    numba = pytest.importorskip("numba")
+    m = model(tied=False)
+    with ts.use("numpy"):
+        want = m.generate([4, 7], 6, temperature=0)
+    loops = ts.device.Loops(f"decode:{step}", getattr(decoding, step))
+    monkeypatch.setattr(loops.kernel.import_module(), step, numba.njit(lambda *a: a[0].no_such_attribute))
+    monkeypatch.setattr(decoding, f"_{step}", loops)
+    monkeypatch.setattr(ts.device, "_warned", set())
+    with ts.use("numba"), pytest.warns(RuntimeWarning, match=f"{step} does not compile here, NumPy serves"):
+        np.testing.assert_array_equal(m.generate([4, 7], 6, temperature=0), want)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -134,10 +149,11 @@ def test_prompts_that_do_not_fit_are_refused(tokens, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 0}, "length: expected a whole number of at least 1, got 0"),
-        ({"length": 1.5}, "length: expected"),
-        ({"top_k": 0}, "top_k: expected a whole number of at least 1, got 0"),
+        ({"length": 0}, r"length as a whole number of at least 1\. Got 0"),
+        ({"length": 1.5}, "Expected length"),
+        ({"top_k": 0}, r"top_k as a whole number of at least 1\. Got 0"),
         ({"temperature": -1}, "temperature: expected a number of at least 0, got -1"),
+        ({"temperature": "hot"}, "temperature: expected a number of at least 0, got 'hot'"),
         ({"temperature": float("nan")}, "temperature: expected"),
         ({"temperature": 1.0, "rng": None}, "rng: expected numpy.random.default_rng"),
     ],
@@ -154,5 +170,110 @@ def test_a_full_cache_and_broken_weights_are_told():
         decoder.step(np.zeros(1, np.int64))
     broken = model()
     broken.blocks.norm.weight.data = broken.blocks.norm.weight.data * np.float32(np.nan)
-    with pytest.raises(AnomalyError, match="got NaN"):
+    with pytest.raises(AnomalyError, match="largest of a row is nan"):
         broken.generate([1], 2, temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "tokens", "error", "message"),
+    [
+        ("step", [1], ShapeError, r"shape \(2,\), one row for each text; got \(1,\)"),
+        ("step", [1, 2, 3], ShapeError, r"got \(3,\)"),
+        ("step", 1, ShapeError, r"got \(\)"),
+        ("read", [[], []], ShapeError, r"\(2, T\) with T at least 1, one row for each text; got \(2, 0\)"),
+        ("read", [1, 2], ShapeError, r"got \(2,\)"),
+        ("step", [1, -1], DataError, "from 0 to 10, got -1 to 1"),
+        ("read", [[1], [11]], DataError, "from 0 to 10, got 1 to 11"),
+        ("step", [1.0, 2.0], DataError, "whole numbers, got float64"),
+    ],
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_decoder_reads_nothing_that_does_not_fit(call, tokens, error, message, backend):
+    with ts.use(backend):
+        decoder = Decoder(model(), 2)
+        with pytest.raises(error, match=message):
+            getattr(decoder, call)(tokens)
+        assert decoder.time == 0
+
+
+def test_a_decoder_knows_the_bias_of_a_head():
+    m = model(tied=False)
+    m.head.bias = ts.nn.Parameter(np.arange(11, dtype=np.float32))
+    text = np.array([[1, 2, 3]])
+    np.testing.assert_allclose(Decoder(m, 1).read(text), full_logits(m, text), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("row", [[0.0, np.inf], [-np.inf, -np.inf], [np.nan, 0.0]])
+def test_no_token_is_drawn_from_numbers_that_are_none(row):
+    for temperature in (0, 1.0):
+        with pytest.raises(AnomalyError, match="expected finite numbers"):
+            language._draw(np.array([row], np.float32), temperature, None, np.random.default_rng(0))
+
+
+def test_a_temperature_near_0_draws_the_likeliest():
+    logits = np.array([[0.0, 0.5, 0.4], [-np.inf, -1.0, 3.0]], np.float32)
+    for temperature in (1e-3, 1e-46, 1e-320):
+        np.testing.assert_array_equal(language._draw(logits, temperature, None, np.random.default_rng(0)), [1, 2])
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"tied": False, "dtype": "float64", "hidden": None, "dropout": 0.1}])
+def test_a_saved_model_comes_back(options, tmp_path):
+    m, text = model(**options), np.arange(6)[None] % 11
+    m.save(tmp_path / "saved")
+    again = LanguageModel.load(tmp_path / "saved").eval()
+    np.testing.assert_array_equal(again(text).numpy(), m(text).numpy())
+    assert again(text).numpy().dtype == m(text).numpy().dtype and again.settings == m.settings
+    drawn = [x.generate([1, 2], 12, rng=np.random.default_rng(5)).tolist() for x in (m, again)]
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) > 1
+
+
+def test_a_save_over_an_older_model_replaces_it_whole(tmp_path):
+    model().save(tmp_path)
+    m = model(1, layers=1, vocabulary=7)
+    m.save(tmp_path)
+    assert LanguageModel.load(tmp_path).settings == m.settings
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path):
+    m = model()
+    m.save(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="damaged or cut short"):
+        LanguageModel.load(tmp_path)
+    save_model(tmp_path, m.state_dict(), {"kind": "text classifier"})
+    with pytest.raises(CheckpointError, match="expected a language model, got 'text classifier'"):
+        LanguageModel.load(tmp_path)
+    with pytest.raises(CheckpointError, match="no model folder"):
+        LanguageModel.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "Expected: settings by name"),
+        ({"width": 10**9}, "width 1000000000 instead of 12"),
+        ({"layers": 3}, "layers 3 instead of 2"),
+        ({"heads": 5}, "do not fit"),
+        ({"tied": False}, "head.weight"),
+        ({"speed": 1}, "speed"),
+    ],
+)
+def test_settings_that_do_not_fit_the_weights_are_refused(settings, message, tmp_path):
+    m = model()
+    save_model(
+        tmp_path, m.state_dict(), {"kind": "language model", "settings": settings and {**m.settings, **settings}}
+    )
+    with pytest.raises(CheckpointError, match=message):
+        LanguageModel.load(tmp_path)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    save_model(tmp_path, {"embedding.weight": np.zeros(3)}, {"kind": "language model", "settings": model().settings})
+    with pytest.raises(CheckpointError, match="embedding.weight with two dimensions"):
+        LanguageModel.load(tmp_path)

@@ -1,6 +1,7 @@
 """Word vectors from texts: corpus, subsampling, training, neighbours, files, refusals."""
 
 import json
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +35,18 @@ def test_words_of_a_topic_become_neighbours(backend, workers, count):
         for word in group:
             assert {w for w, _ in model.most_similar(word, 3)} == set(group) - {word}
     assert model.similarity("cat", "dog") > 0.5 > model.similarity("cat", "red")
+
+
+def test_without_the_compiler_the_formulas_serve_and_that_is_said(monkeypatch):
+    numba = pytest.importorskip("numba")
+    loops = ts.device.Loops("skipgram:train_part", parts.train_part)
+    monkeypatch.setattr(loops.kernel.import_module(), "train_part", numba.njit(lambda *a: a[0].no_such_attribute))
+    monkeypatch.setattr(parts, "_train_part", loops)
+    monkeypatch.setattr(ts.device, "_warned", set())
+    with ts.use("numba"), pytest.warns(RuntimeWarning, match="train_part does not compile here, NumPy serves"):
+        got = trained(two_topics(20), workers=1)
+    with ts.use("numpy"):
+        np.testing.assert_array_equal(got.vectors, trained(two_topics(20), workers=1).vectors)
 
 
 def test_one_worker_gives_the_same_bits_for_the_same_rng():
@@ -153,12 +166,46 @@ def test_a_file_that_is_no_text_and_unknown_words_are_refused(tmp_path):
         trained().most_similar("gold")
 
 
+@pytest.mark.parametrize("count", [0, -1, 2.5, "all"])
+def test_a_number_of_neighbours_that_is_none_is_refused(count):
+    with pytest.raises(OptionError, match="Expected count as a whole number of at least 1"):
+        trained(two_topics(20)).most_similar("cat", count)
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0, np.nan], [1.0, -1.0], [np.inf, 1.0], []])
+def test_a_noise_without_weights_is_refused(weights):
+    with pytest.raises(OptionError, match="weights: expected finite numbers"):
+        parts.alias_table(np.array(weights))
+
+
+def test_an_error_of_one_worker_ends_the_others():
+    stop = threading.Event()
+
+    def work(fails):
+        if fails:
+            raise ValueError("planted")
+        assert stop.wait(60), "the other worker was not told to stop"
+
+    with pytest.raises(ValueError, match="planted"):
+        parts._in_threads(work, [(False,), (True,)], stop)
+
+
+def test_a_long_line_without_spaces_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "BLOCK", 8)
+    path = tmp_path / "text.txt"
+    for text in ("x" * 50, "ab cd " * 9, "x" * 30 + " y z\nend"):
+        path.write_text(text, encoding="utf-8")
+        found = list(parts._lines(path))
+        assert "".join(found).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+        assert max(map(len, found)) <= 16
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dim": 0}, "dim: expected a whole number of at least 1, got 0"),
-        ({"window": 1.5}, "window: expected"),
-        ({"workers": True}, "workers: expected"),
+        ({"dim": 0}, r"dim as a whole number of at least 1\. Got 0"),
+        ({"window": 1.5}, "Expected window"),
+        ({"workers": True}, "Expected workers"),
         ({"subsample": -1}, "subsample: expected"),
         ({"lr": 0}, "lr: expected 0 < min_lr <= lr"),
     ],

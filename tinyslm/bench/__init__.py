@@ -13,5 +13,8 @@ How a row comes about. Every contender has its own process, and both get the sam
 First they are compared: outputs, all gradients of the first step, the loss after some steps; a difference voids the
 row. Then blocks alternate, one of ours and one of theirs. A ratio is taken within a pair of blocks, so that whatever
 else the machine does falls on both; the row shows the median of the ratios with the smallest and the largest. With one
-thread the clock is CPU time, which a busy machine disturbs least; with more it is wall time.
+thread the clock is CPU time, which a busy machine disturbs least; with more it is wall time. With --runs all rows are
+gone through again in new processes, and of each row the worst median counts; whether PyTorch is faster compiled is
+found out in the first run only. Rows whose work is a whole process split their pairs over the runs, at least three in
+each.
 """

@@ -13,10 +13,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .measure import OURS, PACKAGES, Row, Settings, empty_row, fill_ratio
+from .measure import OURS, PACKAGES, Row, Settings, empty_row, fill_ratio, sides
 from .process import ContenderError, environment
 from .workload import Workload
 
+LEAST_PAIRS = 3  # of processes in a run: each takes seconds, and what it takes is the mean of much
 SCRIPTS = Path(__file__).parent / "scripts"
 
 
@@ -85,7 +86,7 @@ class Commands(Workload):
         for threads in settings.threads:
             with tempfile.TemporaryDirectory() as folder:
                 runs = self.runs(Path(folder), threads, settings)
-                rows += [self._row(name, runs, threads, settings) for name in settings.against]
+                rows += [self._row(name, runs, threads, settings) for name in sides(runs, settings)]
         return rows
 
     def _row(self, against: str, runs: Mapping[str, Run], threads: int, settings: Settings) -> Row:
@@ -95,7 +96,7 @@ class Commands(Workload):
         elif importlib.util.find_spec(PACKAGES[against]) is None:
             row.remark = "not installed"
         else:
-            settings.tell(f"{self.name}, {threads} threads, against {against}")
+            settings.tell(f"{self.name}, {threads} thread{'s' * (threads > 1)}, against {against}")
             try:
                 self._take(row, runs[OURS], runs[against], settings)
             except ContenderError as error:
@@ -109,7 +110,7 @@ class Commands(Workload):
             row.void, row.remark = True, f"void: results {results[0]:.4f} and {results[1]:.4f}"
             return
         times: tuple[list[float], list[float]] = ([], [])
-        for i in range(settings.repeats):
+        for i in range(max(LEAST_PAIRS, -(-settings.repeats // settings.runs))):
             for k in (0, 1) if i % 2 == 0 else (1, 0):
                 times[k].append((ours, theirs)[k]().seconds(row.threads))
         fill_ratio(row, *times)

@@ -6,16 +6,17 @@ import importlib.util
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from .process import ContenderError, Process
+from .process import PATIENCE, ContenderError, Process
 from .workload import Workload, save_arrays
 
 OURS = "tinyslm"
@@ -26,13 +27,13 @@ PACKAGES = {"torch": "torch", "jax": "jax", "keras": "keras", "gensim": "gensim"
 class Settings:
     """How to measure.
 
-    repeats: pairs of blocks. seconds: length of a block. runs: the whole thing again; the worst median counts.
+    repeats: pairs of blocks. seconds: length of a block. runs: everything again so often; the worst median counts.
     compile_limit: seconds that torch.compile may take for its first step; 0 does not try it.
     """
 
-    against: tuple[str, ...] = ("torch",)
+    against: tuple[str, ...] = ("torch", "gensim")
     threads: tuple[int, ...] = (1, 2)
-    repeats: int = 7
+    repeats: int = 7  # in rows whose work is a whole process: of all runs together, and at least 3 in each
     seconds: float = 0.3
     runs: int = 1
     compile_limit: float = 120.0
@@ -61,7 +62,9 @@ class Row:
     highest: float | None = None
     medians: list[float] = field(default_factory=list)  # of each run
     losses: dict[str, list[float]] = field(default_factory=dict)  # first and last, ours and theirs
-    memory: dict[str, Any] = field(default_factory=dict)  # bytes at the peak, ours and theirs
+    memory: dict[str, Any] = field(default_factory=dict)  # bytes at the peak; ours, and theirs uncompiled
+    amount: float | None = None  # how many of `unit` a step goes through
+    unit: str = ""
     share: float | None = None  # of the ceiling that fits, ours
     their_share: float | None = None
     ceiling: str = ""
@@ -107,44 +110,69 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> float:
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def measure(workload: Workload, settings: Settings) -> list[Row]:
-    """The rows of a workload: one per number of threads and contender."""
-    once = getattr(workload, "measured", None) or (lambda settings: measured_rows(workload, settings))
-    runs = [once(settings) for _ in range(settings.runs)]
-    return [worst(list(same)) for same in zip(*runs, strict=True)]
+@dataclass
+class Choice:
+    """What the first run found out about a contender, so that later runs need not start its slower form again."""
+
+    options: dict[str, Any]  # of the faster form
+    variant: str
+    memory: dict[str, Any]  # of the uncompiled form
 
 
-def measured_rows(workload: Workload, settings: Settings) -> list[Row]:
-    """The rows of one run: for each number of threads, one per contender."""
-    return [row for threads in settings.threads for row in _run(workload, threads, settings)]
+Choices = dict[tuple[str, int, str], Choice]  # by workload, threads and contender
+
+
+def measure(workload: Workload, settings: Settings, choices: Choices | None = None) -> list[Row]:
+    """The rows of one run: one per number of threads and contender.
+
+    choices: filled, and used where an earlier run has filled it.
+    """
+    workload = workload.prepared(settings)
+    if own := getattr(workload, "measured", None):
+        return own(settings)
+    chosen = {} if choices is None else choices
+    return [row for n in workload.threads(settings.threads) for row in _run(workload, n, settings, chosen)]
 
 
 def worst(runs: list[Row]) -> Row:
     """Of several runs' rows the one that counts: a void or failed one, else that with the smallest median."""
-    medians = [row.ratio for row in runs if row.ratio is not None]
-    chosen = min(runs, key=lambda row: -1.0 if row.ratio is None else row.ratio)
-    chosen.medians = medians
-    return chosen
+    medians = [median for row in runs for median in row.medians]
+    return replace(min(runs, key=_standing), medians=medians)
 
 
-def _run(workload: Workload, threads: int, settings: Settings) -> list[Row]:
+def _standing(row: Row) -> tuple[int, float]:
+    if row.ratio is not None:
+        return 2, row.ratio
+    return (0, 0.0) if row.ours is None else (1, -row.ours)  # a row without a ratio: the longest time
+
+
+def _run(workload: Workload, threads: int, settings: Settings, choices: Choices) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         case = Case(workload, threads, settings, Path(folder), processes)
-        rows = [empty_row(workload, name, threads) for name in settings.against]
+        rows = [empty_row(workload, name, threads) for name in sides(workload.contenders(), settings)]
+        forms = {row.against: _forms(case, row, choices) for row in rows if _can(row, workload)}
+        if not forms:
+            return rows
+        settings.tell(f"{workload.name}, {threads} thread{'s' * (threads > 1)}, against {', '.join(forms)}")
+        started = _start_all(case, forms)
         try:
-            ours = case.start(OURS, {})
+            ours = started[OURS][0].result()
         except ContenderError as error:
             for row in rows:
-                row.remark = f"ours failed: {error}"
+                row.remark = row.remark or f"ours failed: {error}"
             return rows
         rivals = {}
         for row in rows:
-            settings.tell(f"{workload.name}, {threads} thread{'s' * (threads > 1)}, against {row.against}")
-            found = _rival(case, row, ours)
+            found = _rival(case, row, ours, started.get(row.against, []), choices)
             if found is not None:
                 rivals[row.against] = found
         _alternate(case, ours, rivals, [row for row in rows if row.against in rivals])
         return rows
+
+
+def sides(contenders: Collection[str], settings: Settings) -> list[str]:
+    """Whom of the wanted ones a row has; if it has none of them, all, each with the remark that it is missing."""
+    return [name for name in settings.against if name in contenders] or list(settings.against)
 
 
 def empty_row(workload: Workload, against: str, threads: int) -> Row:
@@ -160,16 +188,25 @@ class Case:
     def __init__(self, workload: Workload, threads: int | None, settings: Settings, folder: Path, processes: ExitStack):
         self.workload, self.threads, self.settings, self.folder = workload, threads, settings, folder
         self.processes = processes
-        save_arrays(folder / "case.npz", workload.arrays(np.random.default_rng(settings.seed)))
+        arrays = workload.arrays(np.random.default_rng(settings.seed))
+        self.amount, self.unit = workload.amount(arrays)
+        save_arrays(folder / "case.npz", arrays)
 
-    def start(self, contender: str, options: dict[str, Any], patience: float = 900.0) -> Contender:
+    def start(self, contender: str, options: dict[str, Any], patience: float = PATIENCE) -> Contender:
         """Start a process, build the session, and let it take the steps of the comparison."""
         process = self.processes.enter_context(Process(self.threads))
+        try:
+            return self._made(process, contender, options, patience)
+        except BaseException:
+            process.close()  # one that is given up on must not compute beside the others
+            raise
+
+    def _made(self, process: Process, contender: str, options: dict[str, Any], patience: float) -> Contender:
         process.ask(
             "build", workload=self.workload.name, sizes=self.workload.sizes(), contender=contender, options=options,
             arrays=str(self.folder / "case.npz"), threads=self.threads,
         )  # fmt: skip
-        file = self.folder / f"{contender}{len(list(self.folder.iterdir()))}.npz"
+        file = self.folder / f"{'-'.join([contender, *options])}.npz"
         answer = process.ask("check", patience, to=str(file))
         with np.load(file) as found:
             made = {name: found[name] for name in found.files}
@@ -195,51 +232,92 @@ class Contender:
         return self.process.ask("block", seconds=seconds)[self.clock]
 
 
-def _rival(case: Case, row: Row, ours: Contender) -> Contender | None:
-    """The fastest form of a contender that computes the same as ours; None, and a remark, where there is none."""
-    if row.against not in case.workload.contenders():
+# -- who takes part ---------------------------------------------------------------------------------------------------
+
+Form = tuple[dict[str, Any], float]  # options, and the seconds that the first steps may take
+
+
+def _can(row: Row, workload: Workload) -> bool:
+    """Whether there is such a contender; else the row says why not."""
+    if row.against not in workload.contenders():
         row.remark = "this row has no such contender"
-        return None
-    if importlib.util.find_spec(PACKAGES[row.against]) is None:
+    elif importlib.util.find_spec(PACKAGES[row.against]) is None:
         row.remark = "not installed"
+    return not row.remark
+
+
+def _forms(case: Case, row: Row, choices: Choices) -> list[Form]:
+    """The forms of a contender that are to be tried: PyTorch as it is, and compiled; later the faster one alone."""
+    known = choices.get((row.name, row.threads, row.against))
+    if known is not None:
+        return [(known.options, PATIENCE)]
+    limit = case.settings.compile_limit
+    compiles = "compiled" in inspect.signature(getattr(case.workload, row.against)).parameters and limit > 0
+    return [({}, PATIENCE), *([({"compiled": True}, limit)] if compiles else [])]
+
+
+Started = dict[str, list[Future[Contender]]]
+
+
+def _start_all(case: Case, forms: dict[str, list[Form]]) -> Started:
+    """Start everybody at once: imports and compilation take the time, and nothing is timed yet."""
+    everybody: dict[str, list[Form]] = {OURS: [({}, PATIENCE)], **forms}
+    with ThreadPoolExecutor(sum(len(several) for several in everybody.values())) as pool:
+        return {name: [pool.submit(case.start, name, *form) for form in several] for name, several in everybody.items()}
+
+
+def _rival(
+    case: Case, row: Row, ours: Contender, started: list[Future[Contender]], choices: Choices
+) -> Contender | None:
+    """The fastest form of a contender that computes the same as ours; None, and a remark, where there is none."""
+    if not started:
         return None
     try:
-        rival = case.start(row.against, {})
-        wrong = _differs(case, ours, rival)
+        rival = started[0].result()
     except ContenderError as error:
         row.remark = f"failed: {error}"
         return None
+    wrong = _differs(case, ours, rival)
     if wrong:
         row.void, row.remark = True, f"void: {wrong}"
         return None
-    return _best_form(case, row, ours, rival)
+    key = (row.name, row.threads, row.against)
+    if key not in choices:
+        rival, choices[key] = _best_form(case, ours, rival, started[1:])
+    row.variant = choices[key].variant
+    row.memory = {"ours": ours.process.ask("memory"), "theirs": choices[key].memory}
+    return rival
 
 
 def _differs(case: Case, ours: Contender, rival: Contender) -> str:
     return mismatch(ours.made, rival.made, case.workload.first_tolerance, case.workload.later_tolerance)
 
 
-def _best_form(case: Case, row: Row, ours: Contender, eager: Contender) -> Contender:
+def _best_form(
+    case: Case, ours: Contender, eager: Contender, compiled: list[Future[Contender]]
+) -> tuple[Contender, Choice]:
     """PyTorch's faster form: as it is, or compiled, where that works, computes the same and does not take too long."""
-    if "compiled" not in inspect.signature(getattr(case.workload, row.against)).parameters:
-        return eager
-    row.variant, limit = "eager", case.settings.compile_limit
-    if limit <= 0:
-        return eager
+    choice = Choice({}, "", eager.process.ask("memory"))
+    if not compiled:
+        return eager, choice
     try:
-        compiled = case.start("torch", {"compiled": True}, limit)
+        other = compiled[0].result()
     except ContenderError as error:
-        row.variant = f"eager (compile: {str(error).splitlines()[0][:60]})"
-        return eager
-    if _differs(case, ours, compiled):
-        row.variant = "eager (compile: other results)"
-        return eager
-    forms = {"eager": eager, "compile": compiled}
+        choice.variant = f"eager (compile: {str(error).splitlines()[0][:60]})"
+        return eager, choice
+    if _differs(case, ours, other):
+        choice.variant = "eager (compile: other results)"
+        return eager, choice
+    forms = {"eager": eager, "compile": other}
     times = {name: min(form.block(0.2) for _ in range(2)) for name, form in forms.items()}
-    best = min(times, key=lambda name: times[name])
-    row.variant = f"{best} ({max(times.values()) / min(times.values()):.2f}x the other)"
-    forms["compile" if best == "eager" else "eager"].process.close()
-    return forms[best]
+    best, slower = sorted(forms, key=lambda name: times[name])
+    choice.variant = f"{best} ({times[slower] / times[best]:.2f}x the other)"
+    choice.options = {"compiled": True} if best == "compile" else {}
+    forms[slower].process.close()
+    return forms[best], choice
+
+
+# -- blocks -----------------------------------------------------------------------------------------------------------
 
 
 def _alternate(case: Case, ours: Contender, rivals: dict[str, Contender], rows: list[Row]) -> None:
@@ -257,16 +335,13 @@ def _alternate(case: Case, ours: Contender, rivals: dict[str, Contender], rows: 
             row.remark = f"failed while measuring: {error}"
         return
     for row in rows:
-        _fill(row, times[OURS], times[row.against], ours, rivals[row.against])
-
-
-def _fill(row: Row, mine: list[float], others: list[float], ours: Contender, rival: Contender) -> None:
-    fill_ratio(row, mine, others)
-    row.losses = {"ours": ours.losses, "theirs": rival.losses}
-    row.memory = {"ours": ours.process.ask("memory"), "theirs": rival.process.ask("memory")}
+        fill_ratio(row, times[OURS], times[row.against])
+        row.losses = {"ours": ours.losses, "theirs": rivals[row.against].losses}
+        row.amount, row.unit = case.amount, case.unit
 
 
 def fill_ratio(row: Row, mine: Sequence[float], others: Sequence[float]) -> None:
     """Put the times of the blocks into the row, pair by pair."""
     row.ours, row.theirs = median(mine), median(others)
     row.ratio, row.lowest, row.highest = ratios(mine, others)
+    row.medians = [row.ratio]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..plot import BLUE, FAINT, VERMILION, _dress, _figure, _legend, save
+from ..plot import BLUE, FAINT, INK, VERMILION, _dress, _figure, _legend, save
 from .growth import Curve
 from .measure import OURS, Row
 
@@ -50,17 +50,19 @@ def _ratio_axis(axes: Any, rows: Sequence[Row]) -> None:
 # -- growth -----------------------------------------------------------------------------------------------------------
 
 
-def growth_picture(curves: Sequence[Curve], path: Path) -> None:
-    """A panel per axis, both scales logarithmic; the fitted exponent stands beside each name."""
+def growth_picture(curves: Sequence[Curve], path: Path, footer: str = "") -> None:
+    """A panel per axis, both scales logarithmic; the fitted exponent stands beside each name, `footer` below all."""
     curves = [curve for curve in curves if curve.sizes]
     titles = list(dict.fromkeys(curve.title for curve in curves))
     rows = max(-(-len(titles) // 3), 1)
-    figure = _figure(11, 3.3 * rows)
+    figure = _figure(11, 3.3 * rows + (0.5 if footer else 0))
     panels = list(figure.subplots(rows, 3, squeeze=False).flat)
     for axes, title in zip(panels, titles):  # noqa: B905 - some panels may stay empty
         _growth_panel(axes, [curve for curve in curves if curve.title == title])
     for axes in panels[len(titles) :]:
         axes.remove()
+    if footer:
+        figure.supxlabel(footer, fontsize=9, color=INK, x=0.01, ha="left")
     save(figure, path)
 
 
@@ -81,9 +83,12 @@ def _growth_panel(axes: Any, curves: Sequence[Curve]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** 0.4)  # room for the legend above the lines
     _size_ticks(axes, sorted({size for curve in curves for size in curve.sizes}))
-    unit = "MB at the peak" if curves[0].unit == "bytes" else "ms per step"
+    _value_ticks(axes, high / low)
+    unit = "MB, inputs included" if curves[0].unit == "bytes" else "ms per step"
     _dress(axes, curves[0].letter, unit, curves[0].title)
     _legend(axes)
+    axes.get_legend().set(frame_on=True)
+    axes.get_legend().get_frame().set(facecolor="white", edgecolor="none", alpha=1)  # the grid does not cross the words
 
 
 def _size_ticks(axes: Any, sizes: Sequence[int]) -> None:
@@ -91,4 +96,12 @@ def _size_ticks(axes: Any, sizes: Sequence[int]) -> None:
 
     axes.set_xticks(sizes, [f"{size // 1000}k" if size % 1000 == 0 else f"{size:,}" for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _value_ticks(axes: Any, range_: float) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    subs = (1,) if range_ > 300 else (1, 3) if range_ > 15 else (1, 2, 5) if range_ > 4 else (1, 1.5, 2, 3, 4, 6, 8)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.yaxis.set_minor_locator(NullLocator())

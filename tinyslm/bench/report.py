@@ -79,27 +79,59 @@ def write_json(value: Mapping[str, Any], path: Path) -> None:
 # -- the table --------------------------------------------------------------------------------------------------------
 
 
+COLUMNS = ("row", "against", "threads", "ours", "theirs", "ratio (min-max)", "at least", "share", "memory", "")
+
+
 def table(rows: Sequence[Row]) -> Grid:
     """One line per row."""
     from rich.table import Table as Grid
 
-    grid = Grid("row", "against", "threads", "ours", "theirs", "ratio (min-max)", "at least", "share", "", box=None)
+    grid = Grid(*COLUMNS, box=None)
     for row in rows:
         grid.add_row(*cells(row))
     return grid
 
 
+def markdown(report: Report, command: str) -> str:
+    """The table to paste into a document, with the command, the machine and the date, and what the rows are."""
+    titles = {row.name: row.title for row in report.rows}
+    lines = [f"`{command}`", "", *(f"{line}  " for line in headlines(report)), "", *_pipes(report.rows), ""]
+    lines += ["Rows: " + "; ".join(f"{name} {title}" for name, title in titles.items()) + ".", "", LEGEND]
+    return "\n".join(lines) + "\n"
+
+
+LEGEND = (
+    "Ratio: their time over ours, the median over pairs of alternating blocks, of several runs the worst; in brackets "
+    "the smallest and the largest pair. Share: of the machine's measured ceiling for products of matrices (sgemm) or "
+    "for memory, ours and in brackets theirs. Memory: the most that the process held until its first steps were done, "
+    "ours and in brackets theirs, uncompiled. One thread is measured as CPU time, more as wall time."
+)
+
+
+def _pipes(rows: Sequence[Row]) -> list[str]:
+    head = [" | ".join((*COLUMNS[:-1], "remark")), "|".join(["---"] * len(COLUMNS))]
+    body = [" | ".join(cell.replace("|", "/") for cell in cells(row)) for row in rows]
+    return [f"| {line} |" if "---" not in line else f"|{line}|" for line in head + body]
+
+
 def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells: times, the ratio, its goal, the share of the ceiling (theirs in brackets), remarks."""
+    """A row's cells: times, the ratio, its goal, shares of the ceiling and memory (theirs in brackets), remarks."""
     against = f"{row.against} {row.variant}".strip()
     goal = "" if row.least is None else f"{row.least:g} (aim {row.aim:g})" if row.aim else f"{row.least:g}"
     threads = f"{row.threads} {row.clock}"
     if row.ratio is None:
         limit = "" if row.limit is None else f"at most {duration(row.limit)}"
-        return row.name, against, threads, duration(row.ours), "", "", limit, "", remarks(row)
+        return row.name, against, threads, duration(row.ours), "", "", limit, "", "", remarks(row)
     ratio = f"{row.ratio:.2f} ({row.lowest:.2f}-{row.highest:.2f})"
-    times = duration(row.ours), duration(row.theirs)
-    return row.name, against, threads, *times, ratio, goal, shares(row), remarks(row)
+    times = speed(row, row.ours), speed(row, row.theirs)
+    return row.name, against, threads, *times, ratio, goal, shares(row), memory(row), remarks(row)
+
+
+def speed(row: Row, seconds: float | None) -> str:
+    """The time of a step, and beside it how many words or tokens that are in a second."""
+    if not row.amount or not seconds:
+        return duration(seconds)
+    return f"{duration(seconds)}, {row.amount / seconds:,.0f} {row.unit}/s"
 
 
 def duration(seconds: float | None) -> str:
@@ -119,6 +151,12 @@ def shares(row: Row) -> str:
     return f"{row.share:.0%} ({row.their_share:.0%}) {row.ceiling}"
 
 
+def memory(row: Row) -> str:
+    """The most that the process has held after the first steps, theirs in brackets."""
+    peaks = [row.memory.get(side, {}).get("peak") for side in ("ours", "theirs")]
+    return "" if None in peaks else f"{peaks[0] / 1e6:.0f} MB ({peaks[1] / 1e6:.0f} MB)"
+
+
 def remarks(row: Row) -> str:
     """Below the goal, more memory, several runs."""
     notes = [row.remark]
@@ -133,15 +171,19 @@ def remarks(row: Row) -> str:
 
 def headlines(report: Report) -> list[str]:
     """Machine, versions, ceilings, in lines."""
-    m = report.machine
-    versions = ", ".join(f"{name} {v}" for name, v in m["versions"].items())
-    lines = [f"{m['processor']}, {m['cores']} cores, {m['system']}, {m['date']}", f"Python {m['python']}, {versions}"]
+    lines = machine_lines(report.machine)
     for c in report.ceilings.values():
         lines.append(
             f"ceilings, {c.threads} thread{'s' * (c.threads > 1)}: {c.flops / 1e9:.0f} GFLOP/s sgemm ({c.flops_by}), "
             f"{c.bandwidth / 1e9:.1f} GB/s ({c.bandwidth_by})"
         )
     return lines
+
+
+def machine_lines(m: Mapping[str, Any]) -> list[str]:
+    """Machine and versions, in two lines."""
+    versions = ", ".join(f"{name} {v}" for name, v in m["versions"].items())
+    return [f"{m['processor']}, {m['cores']} cores, {m['system']}, {m['date']}", f"Python {m['python']}, {versions}"]
 
 
 def curve_line(c: Curve) -> str:
@@ -151,9 +193,10 @@ def curve_line(c: Curve) -> str:
     return f"{c.title:<30} {c.side:<8} {ends:<20} {fit} {c.remark}".rstrip()
 
 
-def peak_line(name: str, sides: Mapping[str, int]) -> str:
-    """The peak memory of a training step on each side."""
-    return f"peak memory {name:<18} {', '.join(f'{s} {b / 1e6:.0f} MB' for s, b in sides.items())}"
+def peak_line(name: str, sides: Mapping[str, Mapping[str, int]]) -> str:
+    """The peak memory of the first training steps on each side: of the process, and above what it was before them."""
+    told = [f"{side} {m['peak'] / 1e6:.0f} MB, {m['above'] / 1e6:.0f} above the start" for side, m in sides.items()]
+    return f"peak memory {name:<4} {'; '.join(told)}"
 
 
 def trap_line(trap: Trap) -> str:

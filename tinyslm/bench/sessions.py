@@ -20,6 +20,12 @@ from .workload import Arrays, weights_of
 class _Training:
     """What both training sessions share: the outcome is the loss."""
 
+    advance: Callable[[], Any]
+
+    def step(self) -> float:
+        """One step; the loss before it."""
+        return self.advance().item()
+
     def outcome(self, loss: float) -> np.ndarray:
         """The loss after some steps."""
         return np.asarray(loss)
@@ -38,13 +44,13 @@ class Training(_Training):
         model.load_state_dict(weights_of(arrays))
         self.model, self.loss, self.optimizer = model.train(), loss, optimizer(model.parameters())
 
-    def step(self) -> float:
-        """One step; the loss before it."""
+    def advance(self) -> Any:
+        """One step; the loss before it, which is not read."""
         self.optimizer.zero_grad()
         loss = self.loss(self.model)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All gradients, by PyTorch's names."""
@@ -70,25 +76,25 @@ class TorchTraining(_Training):
     ):
         import torch
 
-        state = {name: torch.from_numpy(np.array(a)) for name, a in weights_of(arrays).items()}
+        state = {name: torch.as_tensor(np.array(a)) for name, a in weights_of(arrays).items()}
         model.load_state_dict(state)
         self.gru_rows = _freeze_second_biases(model)
         self.model = model
         self.loss = torch.compile(loss) if compiled else loss
         self.optimizer = optimizer([p for p in model.parameters() if p.requires_grad])
 
-    def step(self) -> float:
-        """One step; the loss before it."""
+    def advance(self) -> Any:
+        """One step; the loss before it, which is not read."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(self.model)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All gradients by name; of a GRU's second biases the part that ours has as well."""
         named = [(n, p) for n, p in self.model.named_parameters() if p.grad is not None]
-        return {f"gradient of {n}": p.grad.numpy()[self.gru_rows.get(n, 0) :] for n, p in named}
+        return {f"gradient of {n}": p.grad.cpu().numpy()[self.gru_rows.get(n, 0) :] for n, p in named}
 
 
 def _freeze_second_biases(model: Any) -> dict[str, int]:
@@ -236,8 +242,8 @@ class TorchOperation(_Operation):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The output and the inputs' gradients."""
-        gradients = {f"gradient of {name}": x.grad.numpy() for name, x in self.inputs.items()}
-        return {"output": self.y.detach().numpy(), **gradients}
+        gradients = {f"gradient of {name}": x.grad.cpu().numpy() for name, x in self.inputs.items()}
+        return {"output": self.y.detach().cpu().numpy(), **gradients}
 
 
 def torch_modules(**modules: Any) -> Any:

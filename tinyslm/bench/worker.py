@@ -3,7 +3,7 @@
     {"do": "build", "workload": "W1", "sizes": {...}, "contender": "torch", "options": {...}, "arrays": "case.npz"}
     {"do": "check", "to": "torch.npz"}    one step, everything it made; some more steps, and the outcome
     {"do": "block", "seconds": 0.3}       steps for so long; the median of their times
-    {"do": "memory"}                      the most memory that this process has held
+    {"do": "memory"}                      the most memory that this process has held, in all and for the steps
 
 The answers are lines that begin with a mark, so that what a library prints meanwhile does no harm.
 """
@@ -26,6 +26,7 @@ from .workload import Session, Workload, save_arrays
 
 MARK = "@@"
 LEAST_CALLS = 2
+LONG = 0.5  # seconds: a step as long as this does not notice that the caches were cold, and one of them says enough
 Answer = dict[str, Any]
 
 
@@ -34,7 +35,7 @@ class Worker:
 
     session: Session
     workload: Workload
-    before: int | None = None  # peak memory when the libraries were loaded, and nothing else
+    before: int | None = None  # peak memory when the libraries were loaded and the session was made: before any step
 
     def build(self, workload: str, sizes: dict, contender: str, options: dict, arrays: str, threads: Any) -> Answer:
         """Make the contender's session from the arrays in a file."""
@@ -42,10 +43,10 @@ class Worker:
 
         self.workload = replace(choose([workload])[0], **sizes)
         _set_threads(contender, threads)
-        self.before = peak_memory()
         with np.load(arrays) as found:
             held = {name: found[name] for name in found.files}
         self.session = getattr(self.workload, contender)(held, **options)
+        self.before = peak_memory()
         return {}
 
     def check(self, to: str) -> Answer:
@@ -61,19 +62,24 @@ class Worker:
 
     def block(self, seconds: float) -> Answer:
         """Steps for so many seconds, after one that warms the caches up; medians in seconds, CPU time and wall time."""
-        self.session.step()
-        cpu: list[float] = []
-        wall: list[float] = []
         start = time.perf_counter()
-        while len(wall) < LEAST_CALLS or time.perf_counter() - start < seconds:
-            c, w = time.process_time(), time.perf_counter()
-            self.session.step()
-            wall.append(time.perf_counter() - w)
-            cpu.append(time.process_time() - c)
-        return {"cpu": median(cpu), "wall": median(wall), "calls": len(wall)}
+        first = self._timed()
+        times, least = ([first], 1) if first[1] >= LONG else ([], LEAST_CALLS)
+        start = start if times else time.perf_counter()
+        while len(times) < least or time.perf_counter() - start < seconds:
+            times.append(self._timed())
+        cpu, wall = (median(column) for column in zip(*times, strict=True))
+        return {"cpu": cpu, "wall": wall, "calls": len(times)}
+
+    def _timed(self) -> tuple[float, float]:
+        """CPU time and wall time of a step."""
+        c, w = time.process_time(), time.perf_counter()
+        self.session.step()
+        wall = time.perf_counter() - w
+        return time.process_time() - c, wall
 
     def memory(self) -> Answer:
-        """Bytes at the peak: all, and above what the imports took."""
+        """Bytes at the peak: of the whole process, and above what it held before the first step."""
         peak = peak_memory()
         return {"peak": peak, "above": None if peak is None or self.before is None else peak - self.before}
 

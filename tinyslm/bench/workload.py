@@ -56,6 +56,18 @@ class Workload:
         """Our session."""
         raise NotImplementedError
 
+    def prepared(self, settings: Any) -> Workload:
+        """The row as these settings want it, such as with the text from their folder."""
+        return self
+
+    def threads(self, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the wanted numbers of threads those at which the row is measured."""
+        return wanted
+
+    def amount(self, arrays: Arrays) -> tuple[float | None, str]:
+        """How many of what a step goes through, such as words; nothing where time says it all."""
+        return None, ""
+
     def work(self) -> Work:
         """The least that a step has to do; nothing where no ceiling fits."""
         return Work()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..errors import OptionError
-from .console import open_console
+from .console import choose_backend, open_console
 
 N = TypeVar("N", int, float)
 
@@ -21,7 +24,7 @@ def bench(
     names: Annotated[
         list[str] | None, typer.Argument(help="Rows such as W1, W7 or W5-256; growth; trap. All rows if left out.")
     ] = None,
-    against: Annotated[str, typer.Option(help="Whom to compare with: torch, jax, keras, gensim.")] = "torch",
+    against: Annotated[str, typer.Option(help="Whom to compare with: torch, jax, keras, gensim.")] = "torch,gensim",
     threads: Annotated[str, typer.Option(help="Numbers of threads; 1 is measured as CPU time.")] = "1,2",
     repeats: Annotated[int, typer.Option(help="Pairs of blocks in a run.")] = 7,
     seconds: Annotated[float, typer.Option(help="Length of a block.")] = 0.3,
@@ -29,7 +32,11 @@ def bench(
     compile_limit: Annotated[float, typer.Option(help="Seconds for torch.compile; 0 does not try it.")] = 120.0,
     data: Annotated[Path | None, typer.Option(help="Folder with the shared data sets.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture, .png or .svg, to this file.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="numpy, numba or cuda; with cuda rows of their own, on the GPU.")
+    ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the rows and leave.")] = False,
 ) -> None:
     """Measure training and inference against other libraries: same weights and data, results compared first."""
@@ -37,7 +44,10 @@ def bench(
 
     chosen = list(names or ())
     if show_list:
-        return _list(chosen)
+        return _list(chosen, backend)
+    choose_backend(backend)
+    if backend is not None:
+        os.environ["TINYSLM_BACKEND"] = backend  # each contender runs in a process of its own
     console = open_console(stderr=True)
     settings = Settings(
         against=_words(against, ("torch", "jax", "keras", "gensim")),
@@ -49,34 +59,49 @@ def bench(
         folder=data,
         tell=lambda text: console.print(text, style="dim", markup=False),
     )
+    if backend == "cuda":
+        return _gpu(chosen, settings, json)
     special = {"growth": _growth, "trap": _trap}
     if len(chosen) == 1 and chosen[0] in special:
         return special[chosen[0]](settings, json, plot)
-    _run(chosen, settings, json, plot)
+    _run(chosen, settings, json, markdown, plot)
 
 
-def _run(names: list[str], settings: Any, json: Path | None, plot: Path | None) -> None:
-    from ..bench.report import Report, headlines, table, write_json
+def _run(names: list[str], settings: Any, json: Path | None, markdown: Path | None, plot: Path | None) -> None:
+    from ..bench import report as reports
     from ..bench.run import run
     from ..bench.workloads import choose
 
-    workloads, report, console = choose(names), Report([]), open_console()
-    for _ in run(workloads, settings, report):
-        if json is not None:  # after each row, so that an interrupted run leaves what it has
-            write_json(report.to_json(), json)
-    for line in headlines(report):
+    workloads, report, console = choose(names), reports.Report([]), open_console()
+    for _ in run(workloads, settings, report):  # after each row, so that an interrupted run leaves what it has
+        if json is not None:
+            reports.write_json(report.to_json(), json)
+        if markdown is not None:
+            reports.write_text(markdown, reports.markdown(report, _words_typed()))
+    for line in reports.headlines(report):
         console.print(line, markup=False)
-    console.print(table(report.rows))
+    console.print(reports.table(report.rows))
     if plot is not None:
         from ..bench.pictures import ratios_picture
 
         ratios_picture(report.rows, plot)
 
 
+def _words_typed() -> str:
+    """The command without its files, as one types it again."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word in ("--json", "--markdown", "--plot", "--data"):
+            next(words, None)
+        elif not word.startswith(("--json=", "--markdown=", "--plot=", "--data=")):
+            kept.append(word)
+    return shlex.join(["tinyslm", *kept])
+
+
 def _growth(settings: Any, json: Path | None, plot: Path | None) -> None:
     from ..bench import growth, pictures, report
 
-    curves, peaks = [], {}
+    curves, peaks, machine = [], {}, report.machine()
     for curve in growth.grow(settings):
         curves.append(curve)
         typer.echo(report.curve_line(curve))
@@ -85,9 +110,11 @@ def _growth(settings: Any, json: Path | None, plot: Path | None) -> None:
         typer.echo(report.peak_line(name, sides))
     if json is not None:
         plain = [asdict(curve) | {"exponent": curve.exponent} for curve in curves]
-        report.write_json({"machine": report.machine(), "curves": plain, "peaks": peaks}, json)
+        report.write_json({"machine": machine, "curves": plain, "peaks": peaks}, json)
     if plot is not None:
-        pictures.growth_picture(curves, plot)
+        threads = settings.threads[0]
+        clock = f"{threads} thread{'s' * (threads > 1)}, {'CPU' if threads == 1 else 'wall'} time"
+        pictures.growth_picture(curves, plot, "\n".join([*report.machine_lines(machine), f"{_words_typed()}: {clock}"]))
 
 
 def _trap(settings: Any, json: Path | None, plot: Path | None) -> None:
@@ -101,10 +128,23 @@ def _trap(settings: Any, json: Path | None, plot: Path | None) -> None:
         report.write_json({"machine": report.machine(), "trap": [asdict(one) for one in found]}, json)
 
 
-def _list(names: list[str]) -> None:
-    from ..bench.workloads import choose
+def _gpu(names: list[str], settings: Any, json: Path | None) -> None:
+    from ..bench import gpu, report
+    from ..bench.workloads.cuda import choose_for_gpu
 
-    for workload in choose(names):
+    rows: list[gpu.GpuRow] = []
+    for row in gpu.run_on_gpu(choose_for_gpu(names), settings):
+        rows.append(row)
+        if json is not None:
+            plain = [asdict(row) | {"speedup": row.speedup} for row in rows]
+            report.write_json({"machine": report.machine(), "rows": plain}, json)
+    open_console().print(gpu.gpu_table(rows))
+
+
+def _list(names: list[str], backend: str | None) -> None:
+    from ..bench.workloads import choose, cuda
+
+    for workload in cuda.choose_for_gpu(names) if backend == "cuda" else choose(names):
         typer.echo(line_of(workload))
 
 

@@ -6,14 +6,12 @@ text grows. Whoever keeps them computes one row per new token instead of T: T² 
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import device, nn, ops
-from ..errors import ShapeError
+from ..errors import DataError, ShapeError
 from ..kernels.cpu._arrays import ready
 
 Pair = tuple[np.ndarray, np.ndarray]  # weight and bias
@@ -22,7 +20,7 @@ Pair = tuple[np.ndarray, np.ndarray]  # weight and bias
 class Decoder:
     """The state of a text that is being read: keys and values of all tokens so far, in arrays (B, N, max_time, D/N).
 
-    It works on the CPU and on plain arrays, with the model's weights as they are when it is made.
+    It works on the CPU and on plain arrays. A decoder is for one text: make a new one once the weights have changed.
 
     Args:
         model: a `LanguageModel`, whose file imports this one.
@@ -37,28 +35,51 @@ class Decoder:
         self.max_time, self.time = len(self.positions), 0
         shape = (len(self.blocks), batch, model.heads, self.max_time, self.tokens.shape[1] // model.heads)
         self.keys, self.values = np.empty(shape, self.tokens.dtype), np.empty(shape, self.tokens.dtype)
-        self.block_step, self.logits_step = _steps()
+        self.batch = batch
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Read one token of each text (B,); the logits (B, V) of the next.
 
         Raises:
-            ShapeError: `max_time` tokens have been read.
+            ShapeError: `max_time` tokens have been read, or the tokens are not one for each text.
+            DataError: the tokens are no whole numbers, or the model does not know one.
         """
+        return self._step(self._checked(tokens, 1))
+
+    def read(self, tokens: np.ndarray) -> np.ndarray:
+        """Forget what was read, then read the texts (B, T), T at least 1; the logits (B, V) of what comes next.
+
+        Raises as `step` does.
+        """
+        tokens, self.time = self._checked(tokens, 2), 0
+        return [self._step(column) for column in tokens.T][-1]
+
+    def _step(self, tokens: np.ndarray) -> np.ndarray:
         if self.time == self.max_time:
             raise ShapeError(f"tokens: expected at most {self.max_time} in a text, the model's max_time; got one more")
         x = self.tokens[tokens] + self.positions[self.time]
         for parts, keys, values in zip(self.blocks, self.keys, self.values, strict=True):
-            self.block_step(x, *parts, keys, values, self.time, self.eps)
+            _block_step(x, *parts, keys, values, self.time, self.eps)
         self.time += 1
         logits = np.empty((len(x), len(self.head[0])), x.dtype)
-        self.logits_step(x, self.norm, *self.head, self.eps, logits)
+        _logits_step(x, self.norm, *self.head, self.eps, logits)
         return logits
 
-    def read(self, tokens: np.ndarray) -> np.ndarray:
-        """Forget what was read, then read the texts (B, T); the logits (B, V) of what comes next."""
-        self.time = 0
-        return [self.step(column) for column in tokens.T][-1]
+    def _checked(self, tokens: Any, ndim: int) -> np.ndarray:
+        tokens = np.asarray(tokens)
+        if tokens.ndim != ndim or tokens.shape[0] != self.batch or tokens.size == 0:
+            wanted = (f"({self.batch},)", f"({self.batch}, T) with T at least 1")[ndim - 1]
+            raise ShapeError(f"tokens: expected shape {wanted}, one row for each text; got {tokens.shape}")
+        return known_tokens(tokens, len(self.tokens))
+
+
+def known_tokens(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """The tokens as int64; DataError if they are no whole numbers from 0 to V - 1."""
+    if tokens.dtype.kind not in "iu":
+        raise DataError(f"tokens: expected whole numbers, got {tokens.dtype}; encode a text with its tokenizer first")
+    if tokens.min() < 0 or tokens.max() >= vocabulary:
+        raise DataError(f"tokens: expected numbers from 0 to {vocabulary - 1}, got {tokens.min()} to {tokens.max()}")
+    return tokens.astype(np.int64)
 
 
 def _array(parameter: nn.Parameter) -> np.ndarray:
@@ -71,8 +92,9 @@ def _pair(layer: Any) -> Pair:
 
 
 def _head(model: Any) -> Pair:
-    weight = _array((model.embedding if model.head is None else model.head).weight)
-    return weight, np.zeros(len(weight), weight.dtype)
+    layer = model.embedding if model.head is None else model.head
+    weight, bias = _array(layer.weight), getattr(layer, "bias", None)
+    return weight, np.zeros(len(weight), weight.dtype) if bias is None else _array(bias)
 
 
 def _parts(layer: Any) -> tuple[Pair, ...]:
@@ -81,17 +103,6 @@ def _parts(layer: Any) -> tuple[Pair, ...]:
     qkv = _array(attention.in_proj_weight), _array(attention.in_proj_bias)
     rest = (_pair(part) for part in (attention.out_proj, layer.norm2, layer.linear1, layer.linear2))
     return (_pair(layer.norm1), qkv, *rest)
-
-
-def _steps() -> tuple[Callable[..., None], Callable[..., None]]:
-    """The fused loops where numba is the backend and imports, else the formulas below."""
-    if device.backend() == "numba":
-        try:
-            kernels = importlib.import_module("tinyslm.kernels.cpu.decode")
-            return kernels.block_step, kernels.logits_step
-        except ImportError:  # the device module reports why
-            pass
-    return block_step, logits_step
 
 
 # -- the same as formulas on arrays; `kernels/cpu/decode.py` has the loops ---------------------------------------------
@@ -126,3 +137,9 @@ def _affine(x: np.ndarray, pair: Pair) -> np.ndarray:
 
 def _norm(x: np.ndarray, pair: Pair, eps: float) -> np.ndarray:
     return ops.layer_norm.forward(np, x, *pair, eps)
+
+
+_block_step, _logits_step = (
+    device.Loops("decode:block_step", block_step),
+    device.Loops("decode:logits_step", logits_step),
+)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from .. import nn, ops
-from ..errors import AnomalyError, DataError, OptionError
+from ..checkpoint import load_model, save_model
+from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError
 from ..tensor import Tensor
-from .decoding import Decoder
+from ..text._fields import require_int
+from .decoding import Decoder, known_tokens
+
+KIND = "language model"
 
 
 class LanguageModel(nn.Module):
@@ -49,11 +56,16 @@ class LanguageModel(nn.Module):
         dtype: Any = "float32",
     ):
         self.heads = heads
+        hidden = 4 * width if hidden is None else hidden
+        self.settings = {
+            "vocabulary": vocabulary, "width": width, "layers": layers, "heads": heads, "max_time": max_time,
+            "hidden": hidden, "dropout": dropout, "tied": tied, "dtype": str(np.dtype(dtype)),
+        }  # fmt: skip
         self.embedding = nn.Embedding(vocabulary, width, scale=0.02, rng=rng, dtype=dtype)
         self.positions = nn.LearnedPositions(max_time, width, rng=rng, dtype=dtype)
         self.blocks = nn.TransformerEncoder(
-            layers, width, heads, 4 * width if hidden is None else hidden, dropout=dropout, activation="gelu",
-            norm_first=True, norm=True, rng=rng, dtype=dtype,
+            layers, width, heads, hidden, dropout=dropout, activation="gelu", norm_first=True, norm=True, rng=rng,
+            dtype=dtype,
         )  # fmt: skip
         self.head = None if tied else nn.Linear(width, vocabulary, bias=False, rng=rng, dtype=dtype)
 
@@ -65,6 +77,58 @@ class LanguageModel(nn.Module):
     def generate(self, tokens: Any, length: int, **options: Any) -> np.ndarray:
         """`generate(self, tokens, length, **options)`."""
         return generate(self, tokens, length, **options)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write weights (safetensors) and sizes (JSON) into `folder`. What the tokens stand for is not known here."""
+        save_model(folder, self.state_dict(), {"kind": KIND, "settings": self.settings})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, rng: np.random.Generator | None = None) -> LanguageModel:
+        """Read what `save` wrote.
+
+        Args:
+            folder: the model folder.
+            rng: draws the masks if the model is trained on; None for a fixed one.
+
+        Raises:
+            CheckpointError: anything is missing, broken, of another kind, or does not fit the weights.
+        """
+        arrays, config = load_model(folder)
+        if config["kind"] != KIND:
+            raise CheckpointError(f"{os.fspath(folder)}: expected a {KIND}, got {config['kind']!r}")
+        settings: Any = config.get("settings")
+        try:
+            _check_settings(settings, arrays)
+            model = cls(**settings, rng=np.random.default_rng(0) if rng is None else rng)
+            model.load_state_dict(arrays)
+        except (TypeError, ValueError, TinyslmError) as error:
+            raise CheckpointError(
+                f"{os.fspath(folder)}: the weights do not fit the settings in config.json.\n  {error}"
+            ) from None
+        return model
+
+
+def _check_settings(settings: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse sizes that are not those of the weights, before memory is taken for them."""
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"Expected: settings by name\n  Got: {settings!r:.200}")
+    shapes = {name: a.shape for name, a in arrays.items()}
+    first = "blocks.layers.0.linear1.weight"
+    for name in ("embedding.weight", "positions.weight", first):
+        if len(shapes.get(name, ())) != 2:
+            raise CheckpointError(f"Expected: {name} with two dimensions\n  Got: {shapes.get(name)}")
+    sizes = {
+        "vocabulary": shapes["embedding.weight"][0],
+        "width": shapes["embedding.weight"][1],
+        "layers": sum(name.startswith("blocks.layers.") and name.endswith(".linear1.weight") for name in shapes),
+        "max_time": shapes["positions.weight"][0],
+        "hidden": shapes[first][0],
+    }
+    wrong = [
+        f"{name} {settings.get(name)!r} instead of {size}" for name, size in sizes.items() if settings.get(name) != size
+    ]
+    if wrong:
+        raise CheckpointError(f"Expected: the sizes of the weights\n  Got: {', '.join(wrong)}")
 
 
 def generate(
@@ -96,7 +160,7 @@ def generate(
     Raises:
         DataError: the prompt is empty, no whole numbers, or has a token that the model doesn't know.
         OptionError: a setting is outside its range, or there is no rng.
-        AnomalyError: the model's logits are NaN, as after training with too high a learning rate.
+        AnomalyError: the model's logits are NaN or infinite, as after training with too high a learning rate.
     """
     prompt = _prompt(tokens, len(model.embedding.weight))
     _check(length, temperature, top_k, rng)
@@ -114,11 +178,16 @@ def generate(
 
 def _draw(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.random.Generator | None) -> np.ndarray:
     """One token (B,) for each row of logits (B, V)."""
-    if np.isnan(logits).any():
-        raise AnomalyError("logits: expected numbers, got NaN; were the model's weights trained with too high a rate?")
+    top = logits.max(-1, keepdims=True).astype(np.float64)
+    if not np.isfinite(top).all():
+        raise AnomalyError(
+            f"logits: expected finite numbers, the largest of a row is {top[~np.isfinite(top)][0]}; were the model's "
+            "weights trained with too high a rate?"
+        )
     if temperature == 0 or rng is None:
         return logits.argmax(-1)
-    scores = (logits - logits.max(-1, keepdims=True)) / temperature
+    with np.errstate(over="ignore"):  # a temperature near 0: all but the likeliest go to -inf
+        scores = (logits - top) / temperature
     if top_k is not None and top_k < scores.shape[1]:
         scores[scores < np.partition(scores, -top_k, axis=-1)[:, -top_k, None]] = -np.inf
     reached = np.exp(scores, dtype=np.float64).cumsum(-1)
@@ -135,18 +204,13 @@ def _prompt(tokens: Any, vocabulary: int) -> np.ndarray:
             f"tokens: expected a prompt of at least one token, (T,) or (B, T); got shape {prompt.shape}\n"
             "  To start from nothing, give a token that begins a text, such as a line feed."
         )
-    if prompt.dtype.kind not in "iu":
-        raise DataError(f"tokens: expected whole numbers, got {prompt.dtype}; encode a text with its tokenizer first")
-    if prompt.min() < 0 or prompt.max() >= vocabulary:
-        raise DataError(f"tokens: expected numbers from 0 to {vocabulary - 1}, got {prompt.min()} to {prompt.max()}")
-    return np.atleast_2d(prompt).astype(np.int64)
+    return np.atleast_2d(known_tokens(prompt, vocabulary))
 
 
 def _check(length: Any, temperature: float, top_k: Any, rng: Any) -> None:
-    for name, value in (("length", length), ("top_k", 1 if top_k is None else top_k)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise OptionError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    if not 0 <= temperature < np.inf:
-        raise OptionError(f"temperature: expected a number of at least 0, got {temperature}")
+    require_int(length, "length", 1)
+    require_int(1 if top_k is None else top_k, "top_k", 1)
+    if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 <= temperature < np.inf:
+        raise OptionError(f"temperature: expected a number of at least 0, got {temperature!r}")
     if temperature > 0 and not isinstance(rng, np.random.Generator):
         raise OptionError(f"rng: expected numpy.random.default_rng(seed), got {rng!r}; temperature=0 needs none")

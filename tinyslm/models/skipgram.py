@@ -7,13 +7,12 @@ L = -ln σ(u_w·v_c) - Σ_k ln σ(-u_{n_k}·v_c) with K words n_k drawn from the
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +24,7 @@ from .. import device, text
 from ..checkpoint import load_model, save_model
 from ..errors import CheckpointError, DataError, OptionError
 from ..text import Vocabulary
+from ..text._fields import require_int
 
 KIND = "skip-gram"
 PIECE = 10_000  # words: longer lines are cut, since a window over the end of one hardly matters
@@ -63,6 +63,7 @@ class SkipGram:
 
     def most_similar(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """The `count` words whose vectors have the largest cosine with that of `word`, and these; without the word."""
+        require_int(count, "count", 1)
         cosines = _unit(self.vectors) @ _unit(self[word])
         cosines[self.vocabulary.index(word)] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(count, len(self) - 1)]
@@ -114,9 +115,7 @@ class SkipGramSettings:
 
     def __post_init__(self) -> None:
         for name in ("dim", "window", "negatives", "epochs", "min_count", "workers"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionError(f"{name}: expected a whole number of at least 1, got {value!r}")
+            object.__setattr__(self, name, require_int(getattr(self, name), name, 1))
         if not 0 <= self.subsample < np.inf:
             raise OptionError(f"subsample: expected a share of at least 0, such as 1e-3; got {self.subsample}")
         if not 0 < self.min_lr <= self.lr < np.inf:
@@ -229,7 +228,7 @@ def _sentences(source: Any, split: Callable[[str], list[str]]) -> Iterator[list[
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file; of very long ones, parts that end at a space."""
+    """The lines of a file; of very long ones, parts that end at a space, if they have one."""
     rest = ""
     try:
         with path.open(encoding="utf-8") as file:
@@ -237,8 +236,9 @@ def _lines(path: Path) -> Iterator[str]:
                 *lines, rest = (rest + block).split("\n")
                 yield from lines
                 if len(rest) > BLOCK:
-                    part, _, rest = rest.rpartition(" ")
-                    yield part
+                    part, space, rest = rest.rpartition(" ")
+                    yield part if space else rest
+                    rest = rest if space else ""
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"source: expected a text file in UTF-8, got {path}: {error}") from error
     yield rest
@@ -254,7 +254,7 @@ def _train(
     counts = corpus.counts()
     noise = alias_table(counts**NOISE_POWER)
     fixed = (keep_probabilities(counts, settings.subsample), *noise, settings.window, settings.negatives)
-    part, stop = _backend_part(), threading.Event()
+    stop = threading.Event()
 
     def work(chunks: list[np.ndarray], own: np.random.Generator) -> None:
         rounds = chunks * settings.epochs
@@ -263,7 +263,7 @@ def _train(
         for starts, ends in zip(rounds, pairwise(rates.tolist()), strict=True):
             if stop.is_set():
                 return
-            part(vectors, outputs, corpus.words, starts, *fixed, ends, own.integers(2**64, dtype=np.uint64))
+            _train_part(vectors, outputs, corpus.words, starts, *fixed, ends, own.integers(2**64, dtype=np.uint64))
 
     shares = [_chunks(starts) for starts in _shares(corpus.starts, settings.workers)]
     _in_threads(work, list(zip(shares, rng.spawn(len(shares)), strict=True)), stop)
@@ -276,7 +276,7 @@ def _in_threads(work: Callable[..., None], tasks: list[tuple], stop: threading.E
         return
     with ThreadPoolExecutor(len(tasks), thread_name_prefix="skip-gram") as pool:
         try:
-            for job in [pool.submit(work, *task) for task in tasks]:
+            for job in as_completed([pool.submit(work, *task) for task in tasks]):
                 job.result()
         finally:
             stop.set()
@@ -305,8 +305,11 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Walker's table (1977) for draws with probabilities proportional to `weights` (V,), in constant time each.
 
     V cells are equally likely; cell i stands for word i in limits[i] of 2³² cases, and for word others[i] else. Each
-    step fills a cell that is too small from a word that has more than its cell (Vose 1991).
+    step fills a cell that is too small from a word that has more than its cell (Vose 1991). OptionError unless the
+    weights are finite, not negative, and one is above 0.
     """
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise OptionError(f"weights: expected finite numbers of at least 0 and one above 0, got {weights}")
     share = weights / weights.sum() * len(weights)
     others = np.arange(len(weights), dtype=np.int32)
     small, large = list(np.flatnonzero(share < 1)), list(np.flatnonzero(share >= 1))
@@ -317,16 +320,6 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if share[giver] < 1:
             small.append(large.pop())
     return np.minimum(share * 2.0**32, 2.0**32).astype(np.uint64), others
-
-
-def _backend_part() -> Callable[..., None]:
-    """The loops where numba is the backend and imports, else the formulas below."""
-    if device.backend() == "numba":
-        try:
-            return importlib.import_module("tinyslm.kernels.cpu.skipgram").train_part
-        except ImportError:  # the device module reports why
-            pass
-    return train_part
 
 
 # -- the same as formulas on arrays, slowly; `kernels/cpu/skipgram.py` has the loops -----------------------------------
@@ -347,6 +340,9 @@ def train_part(
             for near in (*sentence[max(0, i - reach) : i], *sentence[i + 1 : i + 1 + reach]):
                 drawn = rng.choice(len(noise), negatives, p=noise)
                 train_pair(vectors[near], outputs, np.append(word, drawn[drawn != word]), rate)
+
+
+_train_part = device.Loops("skipgram:train_part", train_part)
 
 
 def _probabilities(limits: np.ndarray, others: np.ndarray) -> np.ndarray:

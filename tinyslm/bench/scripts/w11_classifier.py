@@ -44,13 +44,14 @@ def with_torch(parts, folder, epochs):
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_default_device(os.environ.get("W11_DEVICE", "cpu"))
     embedding = torch.nn.Embedding(VOCABULARY, FEATURES)
     torch.nn.init.uniform_(embedding.weight, -0.05, 0.05)
     lstm = torch.nn.LSTM(FEATURES, HIDDEN, batch_first=True)
     head = torch.nn.Linear(HIDDEN, 1)
     model = torch.nn.ModuleList([embedding, lstm, head])
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    data = [(torch.from_numpy(ids), torch.from_numpy(classes)) for ids, classes in parts]
+    data = [(torch.as_tensor(ids), torch.as_tensor(classes)) for ids, classes in parts]
 
     def logits(ids):
         return head(lstm(embedding(ids))[1][0][-1]).squeeze(-1)

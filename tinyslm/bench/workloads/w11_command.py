@@ -41,10 +41,10 @@ class WholeCommand(Commands):
         return {"tinyslm": partial(train, data, folder / "ours", threads), **others}
 
 
-def train(data: Path, out: Path, threads: int) -> Finished:
+def train(data: Path, out: Path, threads: int, **env: str) -> Finished:
     """The command; its answer is the test report's accuracy."""
     words = ["-m", "tinyslm", "train", "classifier", str(data), "--out", str(out), "--epochs", EPOCHS, "--force"]
-    done = finish(words, threads)
+    done = finish(words, threads, **env)
     report = json.loads((out / "test_report.json").read_text(encoding="utf-8"))
     done.out = str(report["accuracy"])
     return done

@@ -46,7 +46,7 @@ class LstmClassifier(Workload):
         import torch
         from torch.nn import functional
 
-        ids, labels = torch.from_numpy(arrays["ids"]), torch.from_numpy(arrays["labels"])
+        ids, labels = torch.as_tensor(arrays["ids"]), torch.as_tensor(arrays["labels"])
         target = labels if self.outputs > 1 else labels.float()
         loss = functional.cross_entropy if self.outputs > 1 else functional.binary_cross_entropy_with_logits
         model = torch_modules(

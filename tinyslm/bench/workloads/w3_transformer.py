@@ -44,7 +44,7 @@ class CharacterTransformer(Workload):
         import torch
         from torch.nn import functional
 
-        ids, target = torch.from_numpy(arrays["ids"]), torch.from_numpy(arrays["next"]).reshape(-1)
+        ids, target = torch.as_tensor(arrays["ids"]), torch.as_tensor(arrays["next"]).reshape(-1)
         model = torch_modules(
             embedding=torch.nn.Embedding(self.vocabulary, self.width),
             positions=torch.nn.Embedding(self.time, self.width),

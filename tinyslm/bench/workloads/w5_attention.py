@@ -16,12 +16,13 @@ INPUTS = ("q", "k", "v")
 
 @dataclass(frozen=True)
 class CausalAttention(Workload):
-    """softmax(Q Kᵀ / sqrt(D)) V over the past: Q, K, V (B, N, T, D)."""
+    """softmax(Q Kᵀ / sqrt(D)) V over the past: Q, K, V (B, N, T, D). `torch_type`: what PyTorch computes in."""
 
     time: int = 256
     batch: int = 4
     heads: int = 6
     features: int = 64
+    torch_type: str = "float32"
 
     def arrays(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Q, K, V and the cotangent."""
@@ -38,10 +39,13 @@ class CausalAttention(Workload):
 
     def torch(self, arrays: Arrays, compiled: bool = False) -> Session:
         """PyTorch's."""
-        from torch.nn.functional import scaled_dot_product_attention
+        import torch
+
+        kind = getattr(torch, self.torch_type)
 
         def attend(q: Any, k: Any, v: Any) -> Any:
-            return scaled_dot_product_attention(q, k, v, is_causal=True)
+            found = torch.nn.functional.scaled_dot_product_attention(q.to(kind), k.to(kind), v.to(kind), is_causal=True)
+            return found.float()
 
         return TorchOperation({n: arrays[n] for n in INPUTS}, attend, arrays["cotangent"], compiled)
 

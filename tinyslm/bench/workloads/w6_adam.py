@@ -38,7 +38,7 @@ class AdamStep(Workload):
         parameters = [torch.nn.Parameter(torch.tensor(a)) for a in arrays["p"]]
         for p, g in zip(parameters, arrays["g"], strict=True):
             p.grad = torch.tensor(g)
-        return Update(parameters, torch.optim.Adam(parameters, fused=True), lambda p: p.detach().numpy())
+        return Update(parameters, torch.optim.Adam(parameters, fused=True), lambda p: p.detach().cpu().numpy())
 
     def work(self) -> Work:
         """Nothing but memory."""

@@ -38,7 +38,7 @@ class EmbeddingRows(Workload):
         """PyTorch's."""
         import torch
 
-        ids = torch.from_numpy(arrays["ids"])
+        ids = torch.as_tensor(arrays["ids"])
         inputs = {"table": arrays["table"]}
         return TorchOperation(inputs, lambda e: torch.nn.functional.embedding(ids, e), arrays["cotangent"], compiled)
 
@@ -69,7 +69,7 @@ class CrossEntropy(Workload):
         """PyTorch's."""
         import torch
 
-        target, inputs = torch.from_numpy(arrays["target"]), {"logits": arrays["logits"]}
+        target, inputs = torch.as_tensor(arrays["target"]), {"logits": arrays["logits"]}
         return TorchOperation(inputs, lambda x: torch.nn.functional.cross_entropy(x, target), None, compiled)
 
     def work(self) -> Work:

@@ -13,15 +13,17 @@ import numpy as np
 from ...data import load_table, load_text
 from ...kernels.cpu._parallel import get_num_threads
 from ...models.skipgram import NOISE_POWER, english_words, read_corpus, skipgram_loss, train_skipgram
-from ..measure import Row, Settings, measured_rows
 from ..workload import Arrays, Session, Workload
 
 PAIRS = 2000
+WORKERS = 2
 
 
 @dataclass(frozen=True)
 class SkipGramText(Workload):
-    """Five epochs, the default of both, over `lines` lines, vocabulary included; one worker per thread of the row.
+    """`epochs` over `lines` lines, from the file to the vectors, vocabulary included, by two workers.
+
+    One epoch is what reading and counting weigh most in; five are the default of both libraries.
 
     The order of drawn numbers is each library's own, so the trained vectors differ; compared is their loss on the same
     pairs and the same drawn words. How both do on a similarity set: `tests/benchmarks/skipgram_quality.py`.
@@ -38,9 +40,17 @@ class SkipGramText(Workload):
     later_tolerance: ClassVar[float] = 0.05
     steps: ClassVar[int] = 1
 
-    def measured(self, settings: Settings) -> list[Row]:
-        """The rows; the text comes from the shared data sets where they are."""
-        return measured_rows(replace(self, folder=str(settings.folder or "")), settings)
+    def prepared(self, settings: Any) -> Workload:
+        """With the text from the shared data sets, where they are."""
+        return replace(self, folder=str(settings.folder or ""))
+
+    def threads(self, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """Two workers, unless only other numbers are wanted."""
+        return (WORKERS,) if WORKERS in wanted else wanted
+
+    def amount(self, arrays: Arrays) -> tuple[float | None, str]:
+        """The words of the file, once per epoch."""
+        return float(len(arrays["text"].tobytes().split()) * self.epochs), "words"
 
     def arrays(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The file, words between spaces, as bytes; pairs of near words, and drawn ones, as numbers of `names`."""
@@ -132,4 +142,7 @@ class GensimSkipGram(_SkipGram):
         return model.wv.index_to_key, model.wv.vectors, model.syn1neg
 
 
-ROWS = [SkipGramText("W8", "skip-gram with negative sampling from a text file, 5 epochs", 2.0, 3.0)]
+ROWS = [
+    SkipGramText("W8-1", "skip-gram with negative sampling from a text file, two workers, 1 epoch", 2.0, 3.0, epochs=1),
+    SkipGramText("W8-5", "skip-gram with negative sampling from a text file, two workers, 5 epochs", 2.0, 3.0),
+]

@@ -41,6 +41,10 @@ class Generation(Workload):
         """PyTorch's, with its fused attention over a cache that is allocated once."""
         return TorchGeneration(self, arrays)
 
+    def amount(self, arrays: Arrays) -> tuple[float | None, str]:
+        """The drawn tokens."""
+        return float(self.batch * (self.time - 1)), "tokens"
+
     def work(self) -> Work:
         """Every weight is read, multiplied and added once per token."""
         weights = self.layers * 12 * self.width**2 + self.vocabulary * self.width
