@@ -10,6 +10,13 @@ def ready(a: np.ndarray) -> np.ndarray:
     return a if a.flags.carray else np.require(a, requirements=["C", "A", "W"])
 
 
+def in_memory(a: np.ndarray) -> list[int]:
+    """The dimensions in the order of their steps through memory, the longest first: a transposed view turned back."""
+    if a.flags.c_contiguous:
+        return list(range(a.ndim))
+    return sorted(range(a.ndim), key=lambda d: -a.strides[d])
+
+
 def as_rows(a: np.ndarray) -> np.ndarray:
     """(..., D) as a matrix (rows, D); also for sizes of 0, where reshape(-1, D) is ambiguous."""
     return ready(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])

@@ -1,22 +1,60 @@
-"""One thread for the small matrix products of a recurrent step.
+"""The matrix products of NumPy's library, on our own threads.
 
-A product of 32 x 128 by 128 x 512 takes some 60 microseconds. OpenBLAS, which comes inside NumPy, splits even that over
-all cores and lets them wait for each other by spinning; on cores that others use too, the wait becomes milliseconds,
-for each of a hundred steps. So the loops over time ask OpenBLAS for one thread and set it back after. Where NumPy uses
-another library (Accelerate, MKL) nothing is changed.
+OpenBLAS, which comes inside NumPy, shares a product out among its own threads. After it they wait for the next product
+by spinning, for tens of milliseconds, and for that time every other kernel has one core less. In the loops over time of
+a recurrent layer, with products of some 60 microseconds, they mostly wait for each other; on cores that others use too,
+each wait becomes milliseconds. So OpenBLAS is asked for one thread: for large products piece by piece from our own
+threads (`multiply`), for the small ones of a step as they are (`one_thread`). The setting is put back after. Where
+NumPy uses another library (Accelerate, MKL) nothing is changed.
 """
 
 import ctypes
 import functools
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ._parallel import split
+
 F = TypeVar("F", bound=Callable[..., Any])
 PREFIXES = ("scipy_openblas", "openblas")
 SUFFIXES = ("64_", "")
+NOTHING = ((lambda: 1), (lambda n: None))  # what reads and sets the threads of a library that is left alone
+WORK = 32  # multiply-adds in the time of one element operation of other kernels
+ALONE = (1 << 18) // WORK  # so little work is done by OpenBLAS on one thread anyway
+GRAIN = 48  # pieces begin at multiples of it: whole blocks of the library's innermost loop
+
+
+def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """C = A B, plus `bias` in each row, for matrices; the longer side of C is shared out among our threads."""
+    (rows, depth), columns = a.shape, b.shape[1]
+
+    def piece(of_rows: slice, of_columns: slice) -> None:
+        part = c[of_rows, of_columns]
+        np.matmul(a[of_rows], b[:, of_columns], out=part)
+        if bias is not None:
+            part += bias[of_columns]
+
+    all_of_it, work = slice(None), rows * depth * columns // WORK
+    if work < ALONE or _controls() is NOTHING:
+        piece(all_of_it, all_of_it)
+    elif rows >= columns:
+        _split(lambda start, stop: piece(slice(start, stop), all_of_it), rows, work, GRAIN)
+    else:
+        _split(lambda start, stop: piece(all_of_it, slice(start, stop)), columns, work, GRAIN)
+    return c
+
+
+class _Users:
+    """How many calls want one thread at the moment, in all Python threads, and what the first of them found."""
+
+    lock = threading.Lock()
+    count = 0
+    before = 1
 
 
 def one_thread(function: F) -> F:
@@ -24,15 +62,41 @@ def one_thread(function: F) -> F:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        get, put = _controls()
-        before = get()
-        put(1)
+        _enter()
         try:
             return function(*args, **kwargs)
         finally:
-            put(before)
+            _leave()
 
     return run  # type: ignore[return-value]
+
+
+_split = one_thread(split)
+
+
+def _enter() -> None:
+    get, put = _controls()
+    with _Users.lock:
+        if _Users.count == 0:
+            _Users.before = get()
+            put(1)
+        _Users.count += 1
+
+
+def _leave() -> None:
+    with _Users.lock:
+        _Users.count = max(0, _Users.count - 1)
+        if _Users.count == 0:
+            _controls()[1](_Users.before)
+
+
+def _after_fork() -> None:
+    # The threads that held the lock, or counted, did not come along into the child.
+    _Users.lock, _Users.count = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.cache
@@ -45,7 +109,7 @@ def _controls() -> tuple[Callable[[], int], Callable[[int], object]]:
                 put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
                 if get and put:
                     return get, put
-    return (lambda: 1), (lambda n: None)
+    return NOTHING
 
 
 def _libraries() -> list[ctypes.CDLL]:

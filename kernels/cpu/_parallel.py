@@ -5,11 +5,13 @@ threads run them side by side. A piece of the range never depends on how many pi
 up across pieces do so over fixed blocks (`blocks`), so the result has the same bits for every number of threads.
 """
 
+import collections
 import itertools
 import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 WORK_PER_THREAD = 1 << 17  # element operations; below this a thread costs more than it brings
 BLOCKS = 16  # partial sums of a reduction across rows
@@ -24,16 +26,16 @@ def get_num_threads() -> int:
     if _threads is not None:
         return _threads
     chosen = os.environ.get("TINYSLM_NUM_THREADS", "")
-    return max(1, int(chosen)) if chosen.isdigit() else min(_cores(), 8)
+    return max(1, int(chosen)) if chosen.isdecimal() else min(_cores(), 8)
 
 
 def set_num_threads(n: int) -> None:
     """Use n threads from now on. The matrix products of NumPy keep their own setting (OPENBLAS_NUM_THREADS etc.)."""
-    global _threads, _untold
+    global _threads, _pool, _untold
     if n < 1:
         raise ValueError(f"Expected n >= 1 threads. Got {n}.")
-    _threads, _untold = int(n), False
-    _drop_pool()
+    # The pool is not shut down: another thread may be using it. Its threads end when nobody holds it any more.
+    _threads, _pool, _untold = int(n), None, False
 
 
 def split(task: Callable[[int, int], object], size: int, work: int, grain: int = 1) -> None:
@@ -48,13 +50,27 @@ def split(task: Callable[[int, int], object], size: int, work: int, grain: int =
         task(0, size)
         return
     cuts = [min(size, -(-size * i // (pieces * grain)) * grain) for i in range(pieces + 1)]
-    first, *rest = itertools.pairwise(cuts)
-    waiting = [_get_pool().submit(task, *piece) for piece in rest]
+    todo = collections.deque(itertools.pairwise(cuts))
+
+    def work_off() -> None:
+        while (piece := _next(todo)) is not None:
+            task(*piece)
+
+    pool = _get_pool()
+    helpers = [pool.submit(work_off) for _ in range(pieces - 1)]
     try:
-        task(*first)
+        work_off()
     finally:
-        for job in waiting:
-            job.result()
+        for helper in helpers:
+            if not helper.cancel():  # one that has not begun, since its core is busy, is not waited for
+                helper.result()
+
+
+def _next(todo: collections.deque) -> Any:
+    try:
+        return todo.popleft()
+    except IndexError:
+        return None
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -71,16 +87,10 @@ def _cores() -> int:
 
 def _get_pool() -> ThreadPoolExecutor:
     global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(get_num_threads() - 1, thread_name_prefix="tinyslm")
-    return _pool
-
-
-def _drop_pool() -> None:
-    global _pool
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _pool = None
+    pool = _pool  # looked at once: `set_num_threads` in another thread may take it away at any moment
+    if pool is None:
+        _pool = pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), thread_name_prefix="tinyslm")
+    return pool
 
 
 def _after_fork() -> None:

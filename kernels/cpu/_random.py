@@ -24,7 +24,7 @@ def dropout_mask(shape: tuple[int, ...] | int, p: float, seed: int) -> np.ndarra
 
 def random_53_bits(index: np.ndarray, seed: int) -> np.ndarray:
     """Whole numbers in [0, 2^53): the top bits of mix(seed + (index + 1) * STEP), everything modulo 2^64."""
-    z = np.uint64((seed + STEP) & WORD) + index * np.uint64(STEP)
+    z = np.uint64((int(seed) + STEP) & WORD) + index * np.uint64(STEP)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX_1)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(MIX_2)
     return (z ^ (z >> np.uint64(31))) >> np.uint64(11)

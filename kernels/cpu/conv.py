@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ._arrays import ready
+from ._blas import multiply
 from ._gemm import WORK, panels_of_columns
 from ._jit import jit
 from ._parallel import split
 from ._product import product, strips_of
-from ._tile import panel_width
 
 
 def conv1d_forward(
@@ -63,6 +63,11 @@ def _padded(rows: np.ndarray, padding: int) -> np.ndarray:
 
 def _dx(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: int, dilation: int) -> np.ndarray:
     outputs, channels, size = weight.shape
+    around = dilation * (size - 1) - padding
+    if stride == 1 and around >= 0:  # a convolution again, of the padded g with the window turned round
+        zeros = np.zeros(channels, weight.dtype)
+        back = weight[:, :, ::-1].transpose(1, 0, 2)
+        return conv1d_forward(g.transpose(0, 2, 1), back, zeros, 1, around, dilation)[0]
     panels = [panels_of_columns(ready(weight[:, :, k])) for k in range(size)]
     joined = np.concatenate(panels) if panels else np.empty((0, outputs, 1), x.dtype)
     dx, work = np.empty((len(x), x.shape[2], channels), x.dtype), g.size * size * channels // WORK
@@ -72,22 +77,17 @@ def _dx(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: 
 
 
 def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: int, dilation: int) -> np.ndarray:
-    outputs, channels, size = weight.shape
-    panels = panels_of_columns(g.reshape(-1, outputs))  # its rows: all places of all sequences
-    turned = _phases(x, stride, padding)
-    sums = np.zeros((size, channels, len(panels) * panel_width(x.itemsize)), x.dtype)
-    task = (turned, panels, g.shape[1], stride, dilation, sums)
-    split(lambda start, stop: _correlate(*task, start, stop), size * channels, sums.size * len(g) * g.shape[1] // WORK)
-    return np.ascontiguousarray(sums[:, :, :outputs].transpose(2, 1, 0))
-
-
-def _phases(x: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """The padded sequence with every stride-th step side by side: (B, s, C, T / s)."""
-    b, c, t = x.shape
-    steps = -(-(t + 2 * padding) // stride)
-    wide = np.zeros((b, c, steps * stride), x.dtype)
-    wide[:, :, padding : padding + t] = x
-    return ready(wide.reshape(b, c, steps, stride).transpose(0, 3, 1, 2))
+    """All sequences one behind the other, g with zeros up to where the next begins: then each W_k is one product."""
+    (b, c, t), (outputs, _, size) = x.shape, weight.shape
+    places = -(-(t + 2 * padding) // stride)
+    wide, flat = np.zeros((b, places * stride, c), x.dtype), np.zeros((b, places, outputs), x.dtype)
+    wide[:, padding : padding + t], flat[:, : g.shape[1]] = x.transpose(0, 2, 1), g
+    steps, flat = wide.reshape(b * places, stride, c), flat.reshape(b * places, outputs)
+    dweight = np.empty((size, outputs, c), x.dtype)
+    for k in range(size):
+        shift, phase = divmod(k * dilation, stride)
+        multiply(flat[: max(0, len(flat) - shift)].T, steps[shift:, phase], dweight[k])
+    return np.ascontiguousarray(dweight.transpose(1, 2, 0))
 
 
 @jit
@@ -118,16 +118,3 @@ def _spread(g, panels, size, stride, padding, dilation, dx, start, stop):
         for t in range(time):
             for j in range(channels):
                 dx[b, t, j] = sums[padding + t, j]
-
-
-@jit
-def _correlate(x, panels, places, stride, dilation, sums, start, stop):
-    channels, steps, row = x.shape[2], x.shape[3], sums.shape[2]
-    for b in range(x.shape[0]):
-        m = start
-        while m < stop:
-            k, c = m // channels, m % channels
-            rows = min(channels - c, stop - m)
-            at = ((b * stride + k * dilation % stride) * channels + c) * steps + k * dilation // stride
-            product(rows, x, at, steps, places, panels, 0, panels.shape[0], b * places, sums, m * row, row, True)
-            m += rows

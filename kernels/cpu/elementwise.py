@@ -1,4 +1,4 @@
-"""GELU and dropout: each entry of the result depends on one entry of the input.
+"""GELU, relu and dropout: each entry of the result depends on one entry of the input.
 
 Bytes for n entries: read n, write n forward; read 2 n, write n backward. Operations: about 40 for a GELU (exponential,
 division, polynomial), about 12 whole-number ones for a random number. Idea: one pass, nothing stored in between;
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import ready
+from ._arrays import in_memory, ready
 from ._jit import jit
 from ._math import exp, normal_tail
 from ._parallel import split
@@ -19,6 +19,7 @@ from ._random import MIX_1, MIX_2, STEP, WORD, threshold
 
 GRAIN = 1024  # pieces begin at multiples of it, so that vector instructions group the entries in one way only
 GELU_WORK = 8
+RELU_WORK = 1
 DROPOUT_WORK = 4
 DENSITY_0 = 1.0 / math.sqrt(2.0 * math.pi)  # the normal density at 0
 SLOPE = math.sqrt(2.0 / math.pi)
@@ -39,6 +40,16 @@ def gelu_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, app
     return (_map(kernel, GELU_WORK, arrays[0], g) if needs[0] else None,)
 
 
+def relu_forward(x: np.ndarray) -> tuple[np.ndarray, None]:
+    """y = max(x, 0); NaN stays NaN."""
+    return _map(_relu, RELU_WORK, x), None
+
+
+def relu_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple) -> tuple:
+    """dx = g where x > 0, else 0."""
+    return (_map(_relu_backward, RELU_WORK, arrays[0], g) if needs[0] else None,)
+
+
 def dropout_forward(x: np.ndarray, p: float = 0.5, seed: int = 0) -> tuple[np.ndarray, None]:
     """y_i = x_i / (1 - p) where u_i >= p, else 0; u_i is uniform in [0, 1), from seed and flat index i alone."""
     return _dropout_of(x, p, seed), None
@@ -50,17 +61,19 @@ def dropout_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, 
 
 
 def _map(kernel: Callable, work: int, *arrays: np.ndarray) -> np.ndarray:
-    """Run kernel(*inputs, output) on pieces of the flat arrays."""
-    flat = [ready(a).reshape(-1) for a in arrays]
+    """Run kernel(*inputs, output) on pieces of the flat arrays, in the order in which the first one lies in memory."""
+    order = in_memory(arrays[0])
+    turned = [ready(a.transpose(order)) for a in arrays]
+    flat = [a.reshape(-1) for a in turned]
     flat.append(np.empty_like(flat[0]))
     # The pieces are cut here: inside a kernel, indices that might be negative would rule out vector instructions.
     split(lambda start, stop: kernel(*(a[start:stop] for a in flat)), flat[0].size, work * flat[0].size, GRAIN)
-    return flat[-1].reshape(arrays[0].shape)
+    return flat[-1].reshape(turned[0].shape).transpose(np.argsort(order))
 
 
 def _dropout_of(x: np.ndarray, p: float, seed: int) -> np.ndarray:
     least, scale = np.uint64(threshold(p)), x.dtype.type(1.0 / (1.0 - p) if p < 1.0 else 0.0)
-    flat = ready(x).reshape(-1)
+    flat, seed = ready(x).reshape(-1), int(seed)  # NumPy's integers would overflow in the sum below
     out = np.empty_like(flat)
 
     def piece(start: int, stop: int) -> None:
@@ -107,6 +120,20 @@ def _gelu_tanh_backward(x, g, dx):
         e = exp(-slope * abs(v) * (one + cube * v * v))
         s = one / (one + e)
         dx[i] = g[i] * ((e * s if v < 0 else s) + v * (e * s * s) * slope * (one + three * cube * v * v))
+
+
+@jit
+def _relu(x, out):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = zero if x[i] <= zero else x[i]
+
+
+@jit
+def _relu_backward(x, g, dx):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        dx[i] = g[i] if x[i] > zero else zero
 
 
 @jit

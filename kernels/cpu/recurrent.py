@@ -33,6 +33,7 @@ class Saved(NamedTuple):
     """What backward needs. Row i belongs to the i-th pair (step, sequence) that counts, in the order of computing."""
 
     first: np.ndarray  # (T B + 1,): how many pairs that count come before each pair
+    which: np.ndarray  # (S,): the sequence of each pair that counts
     rows: np.ndarray  # (S, H + 1 + D): [h before the step | 1 | x]
     gates: np.ndarray  # (S, blocks P), after their activation
     cells: np.ndarray  # (S, H): LSTM's c before the step
@@ -111,6 +112,7 @@ def _forward(
     count, width = int(first[-1]), cell.blocks * padded(hidden, x.dtype)
     saved = Saved(
         first,
+        ready(np.nonzero(active)[1]),
         np.empty((count, hidden + 1 + features), x.dtype),
         np.empty((count, width), x.dtype),
         np.empty((count, hidden) if cell.states > 1 else (0, 0), x.dtype),
@@ -128,7 +130,7 @@ def _forward(
 def _backward(cell: Cell, g: tuple, saved: Saved, arrays: tuple, needs: tuple, reverse: bool) -> tuple:
     x, h0, w_ih, w_hh = arrays[0], arrays[1], arrays[1 + cell.states], arrays[2 + cell.states]
     state = [np.zeros_like(h0) if a is None else np.array(a, order="C") for a in g[1:]]
-    gy = np.zeros((*x.shape[:2], h0.shape[1]), x.dtype) if g[0] is None else ready(g[0])
+    gy = np.empty((len(x), 0, h0.shape[1]), x.dtype) if g[0] is None else ready(g[0])
     panels, dx = _panels_back(cell, w_ih, w_hh, needs[0]), _room_for(x, saved, needs[0])
     da = np.empty((saved.gates.shape[1] // panels.shape[2], len(saved.rows), panels.shape[2]), x.dtype)
     buffers = (gy, panels, *saved, *state, da, dx)
@@ -178,9 +180,12 @@ def _weight_gradients(cell: Cell, saved: Saved, da: A, w_ih: A, w_hh: A) -> tupl
     hidden, width = w_hh.shape[1], saved.rows.shape[1]
     found = gram(saved.rows, da, [_range(cell, i, hidden, width) for i in range(cell.blocks)])
     blocks = found.transpose(0, 2, 1).reshape(cell.blocks, -1, width)[:, :hidden]  # (blocks, H, H + 1 + D)
-    of_x, of_h = blocks[list(cell.of_x)], blocks[list(cell.of_h)]
-    dw_ih, dw_hh = of_x[:, :, hidden + 1 :].reshape(w_ih.shape), of_h[:, :, :hidden].reshape(w_hh.shape)
-    return dw_ih, dw_hh, of_x[:, :, hidden].reshape(-1), blocks[-1, :, hidden].copy()
+    dw_ih, dw_hh, db = np.empty_like(w_ih), np.empty_like(w_hh), np.empty(len(w_hh), w_hh.dtype)
+    for i, (of_x, of_h) in enumerate(zip(cell.of_x, cell.of_h, strict=True)):
+        rows = slice(i * hidden, (i + 1) * hidden)
+        dw_ih[rows], dw_hh[rows] = blocks[of_x, :, hidden + 1 :], blocks[of_h, :, :hidden]
+        db[rows] = blocks[of_x, :, hidden]
+    return dw_ih, dw_hh, db, blocks[-1, :, hidden].copy()
 
 
 def _range(cell: Cell, block: int, hidden: int, end: int) -> tuple[int, int]:
@@ -198,16 +203,15 @@ def _wanted(needs: tuple, gradients: tuple) -> tuple:
 
 
 @inline
-def _begin(s, first, x, t, h, rows, start, stop):
+def _begin(s, first, which, x, t, h, rows, start, stop):
     """Fill in [h | 1 | x] for the sequences that count at step s; returns where these rows begin and end."""
-    batch, hidden = x.shape[0], h.shape[1]
-    for b in range(start, stop):
-        i = first[s * batch + b]
-        if i < first[s * batch + b + 1]:
-            _copy(h[b], rows[i, :hidden])
-            rows[i, hidden] = 1
-            _copy(x[b, t], rows[i, hidden + 1 :])
-    return first[s * batch + start], first[s * batch + stop]
+    batch, hidden = h.shape
+    begin, end = first[s * batch + start], first[s * batch + stop]
+    for i in range(begin, end):
+        _copy(h[which[i]], rows[i, :hidden])
+        rows[i, hidden] = 1
+        _copy(x[which[i], t], rows[i, hidden + 1 :])
+    return begin, end
 
 
 @inline
@@ -216,90 +220,108 @@ def _step_buffer(gates, start, stop):
     return np.empty((stop - start, gates.shape[1] + 16), gates.dtype)
 
 
+# A loop per function, on vectors that don't overlap: with more, the compiler no longer finds vector instructions.
+
+
 @inline
 def _copy(source, target):
     for j in range(target.size):
         target[j] = source[j]
 
 
+@inline
+def _add(source, target):
+    for j in range(target.size):
+        target[j] += source[j]
+
+
+@inline
+def _sigmoids(a, out):
+    for j in range(out.size):
+        out[j] = sigmoid(a[j])
+
+
+@inline
+def _tanhs(a, out):
+    for j in range(out.size):
+        out[j] = tanh(a[j])
+
+
 @jit
-def _rnn_loop(x, panels, first, rows, gates, cells, h, y, reverse, start, stop):
+def _rnn_loop(x, panels, first, which, rows, gates, cells, h, y, reverse, start, stop):
     time, depth = x.shape[1], rows.shape[1]
     step = _step_buffer(gates, start, stop)
     for s in range(time):
         t = time - 1 - s if reverse else s
-        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
         multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
-        for b in range(start, stop):
-            i = first[s * x.shape[0] + b]
-            if i < first[s * x.shape[0] + b + 1]:
-                a = step[i - begin]
-                _rnn_cell(a, h[b])
-                _copy(a[: gates.shape[1]], gates[i])
-                _copy(h[b], y[b, t])
-
-
-@inline
-def _rnn_cell(a, h):
-    for j in range(h.size):
-        h[j] = tanh(a[j])
-        a[j] = h[j]
+        for i in range(begin, end):
+            _tanhs(step[i - begin], gates[i])
+            _copy(gates[i], h[which[i]])
+            _copy(gates[i], y[which[i], t])
 
 
 @jit
-def _lstm_loop(x, panels, first, rows, gates, cells, h, c, y, reverse, start, stop):
-    time, depth, n = x.shape[1], rows.shape[1], h.shape[1]
-    p = gates.shape[1] // 4
+def _lstm_loop(x, panels, first, which, rows, gates, cells, h, c, y, reverse, start, stop):
+    time, depth = x.shape[1], rows.shape[1]
     step = _step_buffer(gates, start, stop)
     for s in range(time):
         t = time - 1 - s if reverse else s
-        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
         multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
-        for b in range(start, stop):
-            i = first[s * x.shape[0] + b]
-            if i < first[s * x.shape[0] + b + 1]:
-                a = step[i - begin]
-                _copy(c[b], cells[i])
-                _lstm_cell(a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n], c[b], h[b])
-                _copy(a[: gates.shape[1]], gates[i])
-                _copy(h[b], y[b, t])
+        for i in range(begin, end):
+            b = which[i]
+            _copy(c[b], cells[i])
+            _lstm_cell(step[i - begin], gates[i], c[b], h[b])
+            _copy(h[b], y[b, t])
 
 
 @inline
-def _lstm_cell(i, f, g, o, c, h):
+def _lstm_cell(a, gates, c, h):
+    p, n = gates.size // 4, h.size
+    _sigmoids(a[: 2 * p], gates[: 2 * p])
+    _tanhs(a[2 * p : 3 * p], gates[2 * p : 3 * p])
+    _sigmoids(a[3 * p :], gates[3 * p :])
+    _lstm_state(gates[:n], gates[p : p + n], gates[2 * p : 2 * p + n], gates[3 * p : 3 * p + n], c, h)
+
+
+@inline
+def _lstm_state(i, f, g, o, c, h):
     for j in range(h.size):
-        i[j], f[j], g[j], o[j] = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j]), sigmoid(o[j])
         c[j] = f[j] * c[j] + i[j] * g[j]
         h[j] = o[j] * tanh(c[j])
 
 
 @jit
-def _gru_loop(x, panels, first, rows, gates, cells, h, y, reverse, start, stop):
+def _gru_loop(x, panels, first, which, rows, gates, cells, h, y, reverse, start, stop):
     time, n, depth = x.shape[1], h.shape[1], rows.shape[1]
     p, across = gates.shape[1] // 4, panels.shape[0] // 4
     step = _step_buffer(gates, start, stop)
     for s in range(time):
         t = time - 1 - s if reverse else s
-        begin, end = _begin(s, first, x, t, h, rows, start, stop)
+        begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
         # Blocks: n's part of x, r, z, n's part of h. The first doesn't see h, and the last doesn't see x.
         for k in range(4):
             low, high = n if k == 0 else 0, n + 1 if k == 3 else depth
             left, right = k * across, (k + 1) * across
             multiply(rows, begin, end - begin, low, high - low, panels, left, right, low, step, 0, k * p, False)
-        for b in range(start, stop):
-            i = first[s * x.shape[0] + b]
-            if i < first[s * x.shape[0] + b + 1]:
-                a = step[i - begin]
-                _gru_cell(a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n], h[b])
-                _copy(a[: gates.shape[1]], gates[i])
-                _copy(h[b], y[b, t])
+        for i in range(begin, end):
+            _gru_cell(step[i - begin], gates[i], h[which[i]])
+            _copy(h[which[i]], y[which[i], t])
 
 
 @inline
-def _gru_cell(new, reset, keep, u, h):
+def _gru_cell(a, gates, h):
+    p, n = gates.size // 4, h.size
+    _sigmoids(a[p : 3 * p], gates[p : 3 * p])
+    _copy(a[3 * p :], gates[3 * p :])
+    _gru_state(a[:n], gates[p : p + n], gates[2 * p : 2 * p + n], gates[3 * p : 3 * p + n], gates[:n], h)
+
+
+@inline
+def _gru_state(a, reset, keep, u, new, h):
     for j in range(h.size):
-        reset[j], keep[j] = sigmoid(reset[j]), sigmoid(keep[j])
-        new[j] = tanh(new[j] + reset[j] * u[j])
+        new[j] = tanh(a[j] + reset[j] * u[j])
         h[j] = new[j] + keep[j] * (h[j] - new[j])
 
 
@@ -308,34 +330,23 @@ def _gru_cell(new, reset, keep, u, h):
 
 
 @inline
-def _carry(s, first, t, back, p, dh, dx, start, stop):
+def _step_back(s, first, which, t, gy, dh, start, stop):
+    """Add the gradients of the outputs, if any came, to dh; returns where the rows of step s begin and end."""
+    begin, end = first[s * len(dh) + start], first[s * len(dh) + stop]
+    if gy.shape[1]:
+        for i in range(begin, end):
+            _add(gy[which[i], t], dh[which[i]])
+    return begin, end
+
+
+@inline
+def _carry(begin, end, which, t, back, p, dh, dx):
     """Add the rows of `back` to dh, and store those of x, for the sequences that count at step s."""
-    batch, hidden, features = dh.shape[0], dh.shape[1], dx.shape[2]
-    begin = first[s * batch + start]
-    for b in range(start, stop):
-        i = first[s * batch + b]
-        if i < first[s * batch + b + 1]:
-            row = back[i - begin]
-            for j in range(hidden):
-                dh[b, j] += row[j]
-            if features:
-                _copy(row[p : p + features], dx[b, t])
-
-
-@jit
-def _rnn_loop_back(gy, panels, first, rows, gates, cells, dh, da, dx, reverse, start, stop):
-    batch, time = gy.shape[:2]
-    step, back = _step_buffers(panels, da, start, stop)
-    for s in range(time - 1, -1, -1):
-        t = time - 1 - s if reverse else s
-        begin, end = first[s * batch + start], first[s * batch + stop]
-        for b in range(start, stop):
-            i = first[s * batch + b]
-            if i < first[s * batch + b + 1]:
-                _rnn_cell_back(gy[b, t], gates[i], dh[b], step[i - begin])
-        multiply(step, 0, end - begin, 0, step.shape[1], panels, 0, panels.shape[0], 0, back, 0, 0, False)
-        to_panels(step, end - begin, da, begin)
-        _carry(s, first, t, back, step.shape[1], dh, dx, start, stop)
+    hidden, features = dh.shape[1], dx.shape[2]
+    for i in range(begin, end):
+        _add(back[i - begin, :hidden], dh[which[i]])
+        if features:
+            _copy(back[i - begin, p : p + features], dx[which[i], t])
 
 
 @inline
@@ -346,40 +357,57 @@ def _step_buffers(panels, da, start, stop):
 
 
 @inline
-def _rnn_cell_back(gy, h, dh, a):
+def _time(first, h):
+    """T, also where no gradient of the outputs came."""
+    return (first.size - 1) // max(1, len(h))
+
+
+@jit
+def _rnn_loop_back(gy, panels, first, which, rows, gates, cells, dh, da, dx, reverse, start, stop):
+    time = _time(first, dh)
+    step, back = _step_buffers(panels, da, start, stop)
+    for s in range(time - 1, -1, -1):
+        t = time - 1 - s if reverse else s
+        begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
+        for i in range(begin, end):
+            _rnn_cell_back(gates[i], dh[which[i]], step[i - begin])
+        multiply(step, 0, end - begin, 0, step.shape[1], panels, 0, panels.shape[0], 0, back, 0, 0, False)
+        to_panels(step, end - begin, da, begin)
+        _carry(begin, end, which, t, back, step.shape[1], dh, dx)
+
+
+@inline
+def _rnn_cell_back(h, dh, a):
     one = h.dtype.type(1)
     for j in range(dh.size):
-        a[j] = (gy[j] + dh[j]) * (one - h[j] * h[j])
+        a[j] = dh[j] * (one - h[j] * h[j])
         dh[j] = 0
 
 
 @jit
-def _lstm_loop_back(gy, panels, first, rows, gates, cells, dh, dc, da, dx, reverse, start, stop):
-    batch, time, n = gy.shape
-    p = gates.shape[1] // 4
+def _lstm_loop_back(gy, panels, first, which, rows, gates, cells, dh, dc, da, dx, reverse, start, stop):
+    time, n, p = _time(first, dh), dh.shape[1], gates.shape[1] // 4
     step, back = _step_buffers(panels, da, start, stop)
     for s in range(time - 1, -1, -1):
         t = time - 1 - s if reverse else s
-        begin, end = first[s * batch + start], first[s * batch + stop]
-        for b in range(start, stop):
-            i = first[s * batch + b]
-            if i < first[s * batch + b + 1]:
-                a, d = gates[i], step[i - begin]
-                i_, f, g, o = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
-                _lstm_output_back(gy[b, t], cells[i], i_, f, g, o, dh[b], dc[b], d[3 * p : 3 * p + n])
-                _lstm_memory_back(cells[i], i_, f, g, dc[b], d[:n], d[p : p + n], d[2 * p : 2 * p + n])
+        begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
+        for i in range(begin, end):
+            a, d, b = gates[i], step[i - begin], which[i]
+            i_, f, g, o = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
+            _lstm_output_back(cells[i], i_, f, g, o, dh[b], dc[b], d[3 * p : 3 * p + n])
+            _lstm_memory_back(cells[i], i_, f, g, dc[b], d[:n], d[p : p + n], d[2 * p : 2 * p + n])
         multiply(step, 0, end - begin, 0, 4 * p, panels, 0, panels.shape[0], 0, back, 0, 0, False)
         to_panels(step, end - begin, da, begin)
-        _carry(s, first, t, back, p, dh, dx, start, stop)
+        _carry(begin, end, which, t, back, p, dh, dx)
 
 
 @inline
-def _lstm_output_back(gy, c, i, f, g, o, dh, dc, d_o):
+def _lstm_output_back(c, i, f, g, o, dh, dc, d_o):
     one = c.dtype.type(1)
     for j in range(c.size):
-        total, t = gy[j] + dh[j], tanh(f[j] * c[j] + i[j] * g[j])
-        dc[j] += total * o[j] * (one - t * t)
-        d_o[j] = total * t * o[j] * (one - o[j])
+        t = tanh(f[j] * c[j] + i[j] * g[j])
+        dc[j] += dh[j] * o[j] * (one - t * t)
+        d_o[j] = dh[j] * t * o[j] * (one - o[j])
         dh[j] = 0
 
 
@@ -394,36 +422,32 @@ def _lstm_memory_back(c, i, f, g, dc, d_i, d_f, d_g):
 
 
 @jit
-def _gru_loop_back(gy, panels, first, rows, gates, cells, dh, da, dx, reverse, start, stop):
-    batch, time, n = gy.shape
-    p = gates.shape[1] // 4
+def _gru_loop_back(gy, panels, first, which, rows, gates, cells, dh, da, dx, reverse, start, stop):
+    time, n, p = _time(first, dh), dh.shape[1], gates.shape[1] // 4
     to_h = p // panels.shape[2]  # panels that lead to h; the others lead to x
     step, back = _step_buffers(panels, da, start, stop)
     for s in range(time - 1, -1, -1):
         t = time - 1 - s if reverse else s
-        begin, end = first[s * batch + start], first[s * batch + stop]
-        for b in range(start, stop):
-            i = first[s * batch + b]
-            if i < first[s * batch + b + 1]:
-                a, d = gates[i], step[i - begin]
-                new, reset, keep, u = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
-                _gru_keep_back(gy[b, t], rows[i], new, keep, dh[b], d[:n], d[2 * p : 2 * p + n])
-                _gru_reset_back(reset, u, d[:n], d[p : p + n], d[3 * p : 3 * p + n])
+        begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
+        for i in range(begin, end):
+            a, d = gates[i], step[i - begin]
+            new, reset, keep, u = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
+            _gru_keep_back(rows[i], new, keep, dh[which[i]], d[:n], d[2 * p : 2 * p + n])
+            _gru_reset_back(reset, u, d[:n], d[p : p + n], d[3 * p : 3 * p + n])
         for k in range(2):  # blocks 1 to 3 lead to h, blocks 0 to 2 to x
             left, right, low = (to_h, panels.shape[0], 0) if k else (0, to_h, p)
             multiply(step, 0, end - begin, low, 3 * p, panels, left, right, low, back, 0, k * p, False)
         to_panels(step, end - begin, da, begin)
-        _carry(s, first, t, back, p, dh, dx, start, stop)
+        _carry(begin, end, which, t, back, p, dh, dx)
 
 
 @inline
-def _gru_keep_back(gy, h, new, keep, dh, d_new, d_keep):
+def _gru_keep_back(h, new, keep, dh, d_new, d_keep):
     one = dh.dtype.type(1)
     for j in range(dh.size):
-        total = gy[j] + dh[j]
-        d_new[j] = total * (one - keep[j]) * (one - new[j] * new[j])
-        d_keep[j] = total * (h[j] - new[j]) * keep[j] * (one - keep[j])
-        dh[j] = total * keep[j]
+        d_new[j] = dh[j] * (one - keep[j]) * (one - new[j] * new[j])
+        d_keep[j] = dh[j] * (h[j] - new[j]) * keep[j] * (one - keep[j])
+        dh[j] *= keep[j]
 
 
 @inline

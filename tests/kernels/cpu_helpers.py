@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tinyslm.kernels.cpu import _parallel
 
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
@@ -66,3 +67,10 @@ def check_pair(pair, function, arrays, seed=0, **attributes):
 
 def numbers(seed, *shape, dtype="float64", scale=1.0):
     return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(dtype)
+
+
+def with_threads(n, monkeypatch):
+    """n threads from now on in this test, also where there is little work: every size is cut into pieces."""
+    monkeypatch.setattr(_parallel, "_threads", n)
+    monkeypatch.setattr(_parallel, "_pool", None)
+    monkeypatch.setattr(_parallel, "WORK_PER_THREAD", 1)

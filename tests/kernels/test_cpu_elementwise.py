@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, awkward, check_pair, close, numbers
+from cpu_helpers import DTYPES, awkward, check_pair, close, numbers, with_threads
 from hypothesis import given
 from hypothesis import strategies as st
 from tinyslm.kernels.cpu import elementwise
@@ -79,3 +79,40 @@ def test_dropout_ends_and_share(dtype):
     assert abs(dropout_mask((100_000,), 0.3, 1).mean() - 0.7) < 0.01
     with pytest.raises(ValueError, match="between 0 and 1"):
         elementwise.dropout_forward(x, p=1.5)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("size", [1024, 1025, 2048, 5000])  # pieces begin at multiples of 1024
+def test_pieces(threads, size, monkeypatch):
+    with_threads(threads, monkeypatch)
+    x = numbers(0, size)
+    y, saved = elementwise.dropout_forward(x, p=0.3, seed=2**63)
+    kept = dropout_mask((size,), 0.3, 2**63) / 0.7
+    close(y, x * kept)
+    close(elementwise.dropout_backward(x, y, saved, (x,), (True,), p=0.3, seed=2**63)[0], x * kept)
+    close(elementwise.gelu_forward(x)[0], gelu(x, "none"))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_relu(shape, dtype):
+    torch = pytest.importorskip("torch")
+    x = np.asarray(numbers(1, *shape), dtype)
+    check_pair((elementwise.relu_forward, elementwise.relu_backward), torch.relu, [x])
+
+
+def test_relu_at_its_edges():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -1e-40, 1e-40], np.float32)
+    np.testing.assert_array_equal(elementwise.relu_forward(x)[0], np.maximum(x, 0))
+    dx = elementwise.relu_backward(np.ones_like(x), None, None, (x,), (True,))[0]
+    np.testing.assert_array_equal(dx, [0, 1, 0, 0, 0, 1])
+
+
+def test_results_lie_in_memory_as_the_input_does():
+    x = numbers(1, 4, 5, 6).transpose(2, 0, 1)
+    g = numbers(2, 6, 4, 5)
+    y = elementwise.relu_forward(x)[0]
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    assert y.strides == x.strides
+    np.testing.assert_array_equal(elementwise.relu_backward(g, y, None, (x,), (True,))[0], g * (x > 0))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, awkward, close, numbers
+from cpu_helpers import DTYPES, awkward, close, numbers, with_threads
 from tinyslm.kernels.cpu.index import embedding_backward, embedding_forward
 
 
@@ -29,3 +29,15 @@ def test_pair(ids, dtype):
 def test_ids_outside_are_refused(wrong):
     with pytest.raises(IndexError, match=r"ids in 0 .. 4"):
         embedding_forward(np.array([wrong]), numbers(0, 5, 3))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize(("rows", "count"), [(2, 2), (7, 11), (10, 7), (3, 1)])
+def test_pieces(threads, rows, count, monkeypatch):
+    with_threads(threads, monkeypatch)
+    ids, weight = np.arange(count) * 5 % rows, numbers(0, rows, 3)
+    out, saved = embedding_forward(ids, weight)
+    np.testing.assert_array_equal(out, weight[ids])
+    g, want = numbers(1, count, 3), np.zeros((rows, 3))
+    np.add.at(want, ids, g)
+    close(embedding_backward(g, out, saved, (ids, weight), (False, True))[1], want)

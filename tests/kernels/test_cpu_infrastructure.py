@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,65 @@ def test_recurrent_products_use_one_thread_and_the_setting_comes_back():
     with pytest.raises(ValueError):
         fails()
     assert get() == before and callable(put)
+
+
+def test_overlapping_calls_with_one_thread_leave_the_setting_as_it_was(monkeypatch):
+    setting = [4]
+    monkeypatch.setattr(_blas, "_controls", lambda: (lambda: setting[0], lambda n: setting.__setitem__(0, n)))
+    inside, first_is_done = threading.Event(), threading.Event()
+
+    @_blas.one_thread
+    def first():
+        inside.wait(10)
+        return setting[0]
+
+    @_blas.one_thread
+    def second():
+        inside.set()
+        first_is_done.wait(10)
+        return setting[0]
+
+    with _parallel.ThreadPoolExecutor(2) as pool:
+        one = pool.submit(first)
+        two = pool.submit(second)
+        assert one.result() == 1
+        first_is_done.set()
+        assert two.result() == 1
+    assert setting == [4]
+
+
+@pytest.mark.parametrize("new", [1, 2, 4])
+def test_the_number_of_threads_may_change_while_another_thread_computes(threads, new, monkeypatch):
+    threads(3)
+    pieces, get_pool = [], _parallel._get_pool
+
+    def and_then_another_thread_changes_it():
+        pool = get_pool()
+        threads(new)
+        return pool
+
+    monkeypatch.setattr(_parallel, "_get_pool", and_then_another_thread_changes_it)
+    _parallel.split(lambda a, b: pieces.append((a, b)), 90, 1 << 30)
+    assert sorted(pieces) == [(0, 30), (30, 60), (60, 90)]
+    monkeypatch.undo()
+    threads(1)
+    assert get_pool().submit(lambda: 3).result() == 3  # cut into pieces before, but asked for only now
+
+
+@pytest.mark.parametrize(("chosen", "found"), [("3", 3), ("0", 1), ("\u00b2", None), ("-1", None), ("many", None)])
+def test_the_environment_chooses_threads_or_is_not_understood(chosen, found, monkeypatch):
+    monkeypatch.setattr(_parallel, "_threads", None)
+    monkeypatch.setenv("TINYSLM_NUM_THREADS", chosen)
+    assert _parallel.get_num_threads() == (found or min(_parallel._cores(), 8))
+
+
+def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch):
+    class Busy:  # a pool whose threads never come to it
+        def submit(self, *task):
+            return Future()
+
+    monkeypatch.setattr(_parallel, "_get_pool", Busy)
+    monkeypatch.setattr(_parallel, "get_num_threads", lambda: 3)
+    done = []
+    _parallel.split(lambda start, stop: done.append((start, stop)), 30, 10**9)
+    assert done == [(0, 10), (10, 20), (20, 30)]

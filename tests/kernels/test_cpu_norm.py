@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, check_pair, close, numbers
+from cpu_helpers import DTYPES, check_pair, close, numbers, with_threads
 from tinyslm.kernels.cpu import norm
 
 SHAPES = [(40, 33), (2, 3, 8), (5,), (4, 1), (1, 1), (0, 4)]
@@ -48,3 +48,20 @@ def test_constant_rows(dtype):
     x, w, b = np.full((3, 7), 1e3, dtype), np.ones(7, dtype), np.zeros(7, dtype)
     close(norm.layer_norm_forward(x, w, b)[0], np.zeros((3, 7)))
     assert not norm.rms_norm_forward(np.zeros((2, 7), dtype), w)[0].any()
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("rows", [2, 7, 16, 35, 50])  # backward adds in up to 16 blocks of rows
+def test_pieces(threads, rows, monkeypatch):
+    with_threads(threads, monkeypatch)
+    x, w, b = example((rows, 5), "float64")
+    g = numbers(4, rows, 5)
+    out, saved = norm.layer_norm_forward(x, w, b)
+    close(out, layer_norm(x, w, b, 1e-5))
+    dx, dw, db = norm.layer_norm_backward(g, out, saved, (x, w, b), (True, True, True))
+    s = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+    n, h = (x - x.mean(axis=1, keepdims=True)) / s, g * w
+    close(dx, (h - h.mean(axis=1, keepdims=True) - n * (h * n).mean(axis=1, keepdims=True)) / s)
+    close(dw, (g * n).sum(axis=0))
+    close(db, g.sum(axis=0))
+    close(norm.rms_norm_forward(x, w)[0], rms_norm(x, w, 1e-6))
