@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tinyslm as ts
+from tinyslm.errors import BackendError
 
 settings.register_profile(
     "repeatable",
@@ -20,6 +21,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser):
+    help = "run everything on this backend: numpy, numba, or cuda on a machine with a GPU"
+    parser.addoption("--backend", choices=ts.device.NAMES, help=help)
+
+
+def pytest_configure(config):
+    name = config.getoption("--backend")
+    if name is None:
+        return
+    try:
+        ts.use(name)
+    except BackendError as error:
+        raise pytest.UsageError(str(error)) from None
+    os.environ["TINYSLM_BACKEND"] = name  # for the processes that tests start
+
 
 DATA = Path(os.environ.get("TINYSLM_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -34,8 +52,11 @@ def real_data():
 
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
-    """Each backend in turn, the kernels serving arrays of every size."""
-    if not ts.device.probe(request.param).works:
-        pytest.skip(f"{request.param} is not available")
-    with ts.use(request.param, small=0):
-        yield request.param
+    """Each backend in turn, the kernels serving arrays of every size; with --backend only that one."""
+    name = request.config.getoption("--backend") or request.param
+    if name != request.param and request.param != "numpy":
+        pytest.skip("with --backend each test runs once")
+    if not ts.device.probe(name).works:
+        pytest.skip(f"{name} is not available")
+    with ts.use(name, small=0):
+        yield name

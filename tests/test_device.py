@@ -24,6 +24,19 @@ def test_use_chooses_and_a_block_restores():
     assert device.backend() == before and device.State.small == device.SMALL
 
 
+def test_a_choice_can_be_used_again_later_and_inside_itself():
+    with ts.use("numba"):
+        chosen = ts.use("numpy", small=3)
+        ts.use("numba", small=5)
+        for _ in range(2):
+            with chosen:
+                assert (device.backend(), device.State.small) == ("numpy", 3)
+                with ts.use("numba", small=7), chosen, chosen:
+                    assert (device.backend(), device.State.small) == ("numpy", 3)
+                assert (device.backend(), device.State.small) == ("numpy", 3)
+            assert (device.backend(), device.State.small) == ("numba", 5)
+
+
 def test_unknown_and_missing_backends_say_what_to_do():
     with pytest.raises(BackendError, match="one of numpy, numba, cuda"):
         ts.use("tpu")
@@ -78,18 +91,26 @@ def test_the_environment_can_choose():
         assert out.stdout.strip() == name
 
 
-def test_without_numba_everything_still_runs():
+def test_without_numba_everything_still_runs_and_that_is_said_once():
     code = (
         "import sys; sys.modules['numba'] = None\n"
-        "import warnings; warnings.simplefilter('error')\n"
+        "import warnings; warnings.simplefilter('always')\n"
         "import importlib.util; real = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda n, *a: None if n == 'numba' else real(n, *a)\n"
         "import numpy as np, tinyslm as ts\n"
         "x = ts.tensor(np.ones((100, 100)), requires_grad=True)\n"
         "x.softmax().sum().backward(); print(ts.device.backend(), x.grad.shape)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    plain = {k: v for k, v in os.environ.items() if k != "TINYSLM_BACKEND"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=plain)
     assert out.stdout.strip() == "numpy (100, 100)", out.stderr
+    assert (
+        out.stderr.count("RuntimeWarning: numba is not installed: NumPy serves") == 1
+        and "pip install numba" in out.stderr
+    )
+    chosen = plain | {"TINYSLM_BACKEND": "numpy"}  # who asked for NumPy misses nothing
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=chosen)
+    assert out.stderr == ""
 
 
 def broken_kernel(name, part):
@@ -125,6 +146,55 @@ def test_a_kernel_that_does_not_compile_is_replaced_and_said_once(part, monkeypa
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             got.softmax().backward(g)
+
+
+def test_one_signature_that_does_not_compile_leaves_the_others(monkeypatch):
+    softmax = Op.registry["softmax"]
+    kernel, working = broken_kernel("softmax", "forward"), softmax.kernels["numba"]
+    assert working.load()
+    monkeypatch.setattr(device, "_warned", set())
+    monkeypatch.setitem(softmax.kernels, "numba", kernel)
+    with ts.use("numba"):
+        with pytest.warns(RuntimeWarning, match="does not compile here"):
+            ts.tensor(np.ones((100, 100))).softmax()
+        monkeypatch.setattr(kernel, "forward", working.forward)
+        plans = [
+            softmax.plan(ts.tensor(np.ones(s, t))) for s, t in [((5000,), "f8"), ((90, 90), "f4"), ((90, 90), "f8")]
+        ]
+    assert plans == ["numba", "numba", "numpy"]
+
+
+def test_what_the_reference_refuses_too_is_no_failure_of_the_compiler(monkeypatch):
+    softmax = Op.registry["softmax"]
+    monkeypatch.setitem(softmax.kernels, "numba", broken_kernel("softmax", "forward"))
+    x = ts.tensor(np.ones((100, 100)))
+    with ts.use("numba"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ts.errors.ShapeError, match="out of bounds"):
+            x.softmax(dim=5)
+        assert softmax.plan(x) == "numba"
+
+
+@pytest.mark.parametrize("dtype", ["float16", ">f4", "int64", "bool", "complex128"])
+def test_kernels_serve_float32_and_float64_only(dtype):
+    with ts.use("numba"):
+        assert not Op.registry["softmax"].kernels["numba"].serves([np.ones((100, 100), dtype)])
+    assert Op.registry["softmax"].kernels["cuda"].serves([np.ones((100, 100), dtype)]) is False
+
+
+@pytest.mark.parametrize("family", ["decode", "skipgram", "no_such_family"])
+def test_loops_that_do_not_compile_or_import_are_replaced_and_said_once(family, monkeypatch):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(device, "_warned", set())
+    loops = device.Loops(f"{family}:planted", lambda x: x + 1)
+    if module := loops.kernel.import_module() if family != "no_such_family" else None:
+        monkeypatch.setattr(module, "planted", numba.njit(lambda x: x.no_such_attribute), raising=False)
+    with ts.use("numba"):
+        with pytest.warns(RuntimeWarning, match=r"does not compile here, NumPy serves|can't be used, NumPy serves"):
+            assert loops(1.0) == 2.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert loops(1.0) == 2.0
 
 
 def test_what_a_kernel_itself_refuses_is_no_failure_of_the_compiler():

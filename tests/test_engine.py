@@ -95,6 +95,28 @@ def test_random_graphs_agree_with_forward_mode(depth, seed):
     assert tangent.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_what_a_graph_records_does_not_change_from_outside(backend, as_tensor):
+    rng = np.random.default_rng(0)
+    logits, t = leaf(rng.normal(size=(6, 4))), np.array([0, 1, 2, 3, 0, 1])
+    q, x = leaf(rng.normal(size=(3, 2))), leaf(rng.normal(size=4))
+    cases = [
+        (np.ones(4), 5.0, logits, lambda a: ts.cross_entropy(logits, t, weight=a, reduction="sum")),
+        (np.zeros((3, 3)), -np.inf, q, lambda a: ts.attention(q, q, q, mask=a).sum()),
+        (np.array([0, 1, 1]), 3, x, lambda a: (x[a] ** 2).sum()),
+        (np.array([0, 1, 1]), 3, x, lambda a: (x[(a,)] ** 2).sum()),
+    ]
+    for attribute, other, source, run in cases:
+        given = ts.tensor(attribute) if as_tensor else attribute
+        (want,) = ts.grad(run(given), source)
+        y = run(given)
+        if as_tensor:
+            given.data = np.full_like(attribute, other)
+        else:
+            attribute[...] = other
+        np.testing.assert_array_equal(ts.grad(y, source)[0].numpy(), want.numpy())
+
+
 def test_second_and_third_order():
     x = leaf(2.0)
     (d1,) = ts.grad(x**4, x, create_graph=True)

@@ -12,7 +12,7 @@ ROOT = Path(tinyslm.__file__).parent
 # From the ground up; a part may import what stands in an earlier row or in its own.
 FLOORS = [
     {"errors", "files", "kernels", "messages", "messages_zh", "unicode_math"},
-    {"device", "lesson"},
+    {"device", "lesson", "precision"},
     {"tensor"},
     {"engine"},
     {"ops"},

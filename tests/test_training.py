@@ -42,7 +42,7 @@ def make(folder=None, epochs=EPOCHS, seed=0, **options):
         return (difference * difference).mean(), float(len(rows)), len(rows) * 3
 
     def validate():
-        difference = model(Tensor.wrap(X))._data - Y
+        difference = model(Tensor.wrap(X)).numpy() - Y
         return {"loss": float((difference**2).mean()), "accuracy": 0.5}
 
     settings = {
@@ -338,8 +338,64 @@ def test_a_checkpoint_with_a_broken_part_is_refused_in_words(tmp_path, key, valu
         trainer.resume()
 
 
+def test_the_mean_loss_of_an_epoch_counts_rows_and_not_batches():
+    trainer, seen = make(epochs=1), []
+    step = trainer.step
+
+    def remember(rows):
+        loss, hits, tokens = step(rows)
+        seen.append((loss.item(), len(rows)))
+        return loss, hits, tokens
+
+    trainer.step = remember
+    record = trainer.run().history[0]
+    assert [n for _, n in seen] == [2, 2, 2, 1]
+    assert record["train_loss"] == pytest.approx(sum(loss * n for loss, n in seen) / 7, rel=1e-12)
+    assert record["train_accuracy"] == 1
+
+
+def test_the_model_ends_without_dropout():
+    for validate in (None, lambda: {"loss": 1.0, "accuracy": 0.5}):
+        trainer = make(epochs=1, validate=validate)
+        trainer.run()
+        assert not trainer.model.training
+
+
+def test_a_second_run_goes_on_after_an_interruption(whole):
+    trainer = make()
+    plain = trainer.step
+
+    def stop_once(rows):
+        trainer.stop_requested, trainer.step = True, plain
+        return plain(rows)
+
+    trainer.step = stop_once
+    assert trainer.run().interrupted
+    assert not trainer.run().interrupted
+    assert same(weights(trainer), whole[0])
+
+
+def test_settings_and_folder_in_any_form(tmp_path):
+    make(str(tmp_path / "run"), settings={"sizes": (1, 2)}).run()
+    assert make(tmp_path / "run", settings={"sizes": [1, 2]}).resume()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"epochs": 1.5}, "epochs"), ({"read_every": 0}, "read_every"), ({"epochs": True}, "epochs")],
+)
+def test_counts_are_whole_numbers(options, message):
+    with pytest.raises(OptionError, match=f"Expected {message} as a whole number"):
+        make(**options)
+
+
+def test_a_validation_without_a_loss_is_refused():
+    with pytest.raises(OptionError, match="validate: expected"):
+        make(validate=dict).run()
+
+
 def test_epochs_must_be_at_least_one():
-    with pytest.raises(OptionError, match="epochs: expected at least 1, got 0"):
+    with pytest.raises(OptionError, match="Expected epochs as a whole number of at least 1. Got 0"):
         make(epochs=0, scheduler=None)
 
 

@@ -17,6 +17,7 @@ from . import device, errors, ops
 from .device import use
 from .engine import Op, detect_anomaly, enable_grad, grad, is_grad_enabled, jvp, no_grad, op, vjp
 from .ops import *
+from .precision import matmul_precision
 from .tensor import Tensor, tensor
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "is_grad_enabled",
     "jvp",
     "lesson",
+    "matmul_precision",
     "metrics",
     "models",
     "nn",

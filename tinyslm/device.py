@@ -2,35 +2,36 @@
 
 `use("numpy" | "numba" | "cuda")` chooses, for good or inside a `with` block. Unless told otherwise (also by the
 environment variable TINYSLM_BACKEND) it is numba where that is installed, and NumPy where it is not or does not import;
-that is said once, with the reason. A numba kernel
-serves arrays from `SMALL` elements on; below that NumPy is as fast and needs no compilation. CUDA kernels serve all.
+that is said once, with the reason. Kernels serve float32 and float64; the reference serves all else. A numba kernel
+serves arrays from `SMALL` elements on; below that NumPy is as fast and needs no compilation.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .errors import BackendError
+from .errors import BackendError, ShapeError
 
 SMALL = 4096
 NAMES = ("numpy", "numba", "cuda")
+FLOATS = (np.dtype("float32"), np.dtype("float64"))  # what kernels compute with, in the machine's order of bytes
 
 
 class State:
-    """The chosen backend and the size from which its kernels serve."""
+    """The chosen backend, the size from which its kernels serve, and the `use` that chose them."""
 
     name: str | None = None
     small: int = SMALL
+    by: use | None = None
 
 
 def backend() -> str:
@@ -39,19 +40,84 @@ def backend() -> str:
         wanted = os.environ.get("TINYSLM_BACKEND")
         if wanted:
             use(wanted)
+        elif importlib.util.find_spec("numba"):
+            State.name = "numba"
         else:
-            State.name = "numba" if importlib.util.find_spec("numba") else "numpy"
+            State.name = "numpy"
+            _warn_once("numba is not installed: NumPy serves, several times slower.\n  Remedy: pip install numba")
     return State.name or "numpy"
 
 
 def array_module() -> ModuleType:
     """The array library of the backend in force (`xp` in the operations)."""
-    return _cuda("_launch").array_library() if backend() == "cuda" else np
+    return cuda_kernels("_launch").array_library() if backend() == "cuda" else np
 
 
 def on_device(value: Any) -> Any:
     """A number or an array of the host as an array of the backend in force."""
     return np.asarray(value) if backend() != "cuda" else array_module().asarray(value)
+
+
+def to_host(a: Any) -> Any:
+    """An array of any device as NumPy's, for which the host waits; NumPy's own stay what they are.
+
+    Raises:
+        ShapeError: see `settle`.
+    """
+    if not hasattr(a, "get"):
+        return a
+    found = a.get()
+    settle()
+    return found
+
+
+def synchronize() -> None:
+    """Wait until a GPU has done all that was asked of it; at once where there is none in use."""
+    if backend() == "cuda":
+        xp: Any = array_module()
+        xp.cuda.get_current_stream().synchronize()
+
+
+def settle() -> None:
+    """On a GPU, say what the kernels found out about indices since the last reading; no wait if none looked.
+
+    Raises:
+        ShapeError: an index was outside its range, with the operation and the number.
+    """
+    if backend() == "cuda":
+        notes = cuda_kernels("_late")
+        worst = notes.unread()
+        if worst is not None:
+            _say_late(notes.words(np.array(worst.get() if hasattr(worst, "get") else worst)))
+
+
+def fetch(numbers: list[Any]) -> list[float]:
+    """Numbers, wherever they lie, as Python's; with one wait for all of them and for what `settle` would read.
+
+    Raises:
+        ShapeError: see `settle`.
+    """
+    if not numbers:
+        return []
+    xp: Any = array_module()
+    values = xp.stack([xp.asarray(n, np.float64).reshape(()) for n in numbers])
+    if backend() != "cuda":
+        return values.tolist()
+    notes = cuda_kernels("_late")
+    worst, bits = notes.unread(), values.view(np.uint64)
+    both = bits if worst is None else xp.concatenate([bits, worst])
+    found = np.array(both.get() if hasattr(both, "get") else both)
+    if worst is not None:
+        _say_late(notes.words(found[len(numbers) :]))
+    return found[: len(numbers)].view(np.float64).tolist()
+
+
+def _say_late(words: str) -> None:
+    if words:
+        raise ShapeError(
+            f"{words}.\n  The GPU found it in an earlier operation; it was noticed only now, when numbers were read.\n"
+            "  `with ts.detect_anomaly():` looks after each operation, and stops at the line that asked for it"
+        )
 
 
 class use:
@@ -71,14 +137,23 @@ class use:
         found = probe(name)
         if not found.works:
             raise BackendError(f"The backend {name!r} is not available: {found.why}\n  Remedy: {found.remedy}")
-        self.before = (State.name, State.small)
-        State.name, State.small = name, small
+        self.name, self.small = name, small
+        self._before = [self._switch()]
+        self._entered = False
+
+    def _switch(self) -> tuple[str | None, int, use | None]:
+        before = State.name, State.small, State.by
+        State.name, State.small, State.by = self.name, self.small, self
+        return before
 
     def __enter__(self) -> use:
+        if self._entered or State.by is not self:  # not `with use(...)`: chosen earlier, and something else since
+            self._before.append(self._switch())
+        self._entered = True
         return self
 
     def __exit__(self, *error: object) -> None:
-        State.name, State.small = self.before
+        State.name, State.small, State.by = self._before.pop()
 
 
 @dataclass(frozen=True)
@@ -161,8 +236,8 @@ def _look_for_gpu() -> Trouble | None:
 
 def _try_kernel() -> Trouble | None:
     try:
-        xp = _cuda("_launch").array_library()
-        found = float(_cuda("elementwise").gelu_forward(xp.ones(1, np.float32))[0][0])
+        xp = cuda_kernels("_launch").array_library()
+        found = float(cuda_kernels("elementwise").gelu_forward(xp.ones(1, np.float32))[0][0])
     except Exception as error:  # CuPy's own errors, missing libraries, a compiler that refuses
         return f"a kernel does not run: {_first_line(error)}", _libraries("nvidia-cuda-nvrtc")
     if abs(found - 0.8413447) > 1e-5:
@@ -172,7 +247,7 @@ def _try_kernel() -> Trouble | None:
 
 def _try_product() -> Trouble | None:
     try:
-        two = _cuda("_launch").array_library().full((2, 2), 2.0, np.float32)
+        two = cuda_kernels("_launch").array_library().full((2, 2), 2.0, np.float32)
         found = float((two @ two)[0, 0])
     except Exception as error:
         return f"a matrix product does not run: {_first_line(error)}", _libraries("nvidia-cublas")
@@ -187,15 +262,18 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _cuda(name: str) -> Any:
-    return importlib.import_module(f"tinyslm.kernels.cuda.{name}")
+def cuda_kernels(family: str) -> Any:
+    """The host side of a family of CUDA kernels."""
+    return importlib.import_module(f"tinyslm.kernels.cuda.{family}")
 
 
 def _version(*packages: str) -> str:
+    from importlib import metadata  # it loads the mail and zip modules: a third of the time of `import tinyslm`
+
     for package in packages:
         try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
             continue
     return ""
 
@@ -215,24 +293,22 @@ class Kernel:
         self.module = f"tinyslm.kernels.{folder}.{family}"
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
-        self.broken = False
+        self.broken = False  # it does not import
+        self.refused: set[tuple] = set()  # signatures of arrays for which it does not compile
 
     def serves(self, arrays: list) -> bool:
-        """True when these arrays are real, and large enough if the CPU serves them, and the kernel can be loaded."""
+        """True for float32 and float64 (whole numbers beside them are indices), large enough for a CPU's kernel, which
+        must load here, and compile for arrays of these types.
+        """
         small = self.backend == "numba" and max(a.size for a in arrays) < State.small
-        if self.broken or small or any(a.dtype.kind == "c" for a in arrays):
+        if self.broken or small or not _are_floats(arrays) or (self.refused and signature(arrays) in self.refused):
             return False
         return self.forward is not None or self.load()
 
     def load(self) -> bool:
         """Import the pair. A kernel without a backward is refused: it would freeze training silently."""
-        try:
-            module = importlib.import_module(self.module)
-        except Exception as error:  # a broken numba must not stop the work: NumPy serves
-            if self.backend == "cuda":
-                raise BackendError(f"The CUDA kernels can't be loaded: {error}\n  Remedy: tinyslm doctor") from error
-            self.broken = True
-            _warn_once(f"{self.backend} kernels can't be used, NumPy serves instead: {error}")
+        module = self.import_module()
+        if module is None:
             return False
         self.backward = getattr(module, f"{self.name}_backward", None)
         self.forward = getattr(module, f"{self.name}_forward", None)
@@ -240,33 +316,96 @@ class Kernel:
             raise BackendError(f"The kernel {self.name} in {self.module} lacks a forward or a backward")
         return True
 
-    def compute(self, arrays: list, attrs: dict[str, Any]) -> Any:
-        """(out, saved) for these arrays, or None if numba can't compile the kernel here: then the reference serves."""
+    def import_module(self) -> ModuleType | None:
+        """The kernel's module; None, said once with the reason, if it does not import."""
         try:
-            return self.forward(*arrays, **attrs)  # type: ignore[misc]
-        except Exception as error:
-            self._give_up(error)
+            return importlib.import_module(self.module)
+        except Exception as error:  # a broken numba must not stop the work: NumPy serves
+            if self.backend == "cuda":
+                raise BackendError(f"The CUDA kernels can't be loaded: {error}\n  Remedy: tinyslm doctor") from error
+            self.broken = True
+            _warn_once(f"{self.backend} kernels can't be used, NumPy serves instead: {error}")
             return None
 
-    def differentiate(self, *args: Any, **attrs: Any) -> Any:
+    def compute(self, arrays: list, attrs: dict[str, Any], instead: Callable[[], Any]) -> tuple[Any, Any, Any]:
+        """(out, saved, this kernel); where numba can't compile it here, (what `instead` computes, None, None)."""
+        try:
+            return (*self.forward(*arrays, **attrs), self)  # type: ignore[misc]
+        except Exception as error:
+            trouble = _of_the_compiler(error)
+        out = instead()  # if it refuses, too, the mistake is the caller's and not the compiler's
+        self.give_up(signature(arrays), trouble)
+        return out, None, None
+
+    def differentiate(self, g: Any, out: Any, saved: Any, arrays: list, *needs: Any, **attrs: Any) -> Any:
         """The gradients, or None if numba can't compile the kernel here: then the rule serves."""
         try:
-            return self.backward(*args, **attrs)  # type: ignore[misc]
+            return self.backward(g, out, saved, arrays, *needs, **attrs)  # type: ignore[misc]
         except Exception as error:
-            self._give_up(error)
+            self.give_up(signature(arrays), _of_the_compiler(error))
             return None
 
-    def _give_up(self, error: Exception) -> None:
-        """Serve no more, and say why, if `error` comes out of the compiler itself; any other is raised again."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
-        if where.partition(".")[0] not in ("numba", "llvmlite"):
-            raise error
-        self.broken = True
+    def give_up(self, refused: tuple, error: Exception) -> None:
+        """Serve arrays of this signature no more, and say why."""
+        self.refused.add(refused)
         why = (str(error) or type(error).__name__).strip().splitlines()[0]
         _warn_once(f"The {self.backend} kernel {self.name} does not compile here, NumPy serves instead: {why}")
+
+
+def signature(values: Sequence[Any]) -> tuple:
+    """What numba compiles for: the type and the number of dimensions of each array, the type of anything else."""
+    return tuple((v.dtype.str, v.ndim) if hasattr(v, "dtype") else type(v).__name__ for v in values)
+
+
+def _are_floats(arrays: list) -> bool:
+    """True where all are FLOATS, apart from whole numbers beside them."""
+    found = False
+    for a in arrays:
+        if a.dtype in FLOATS:
+            found = True
+        elif a.dtype.kind not in "iu":
+            return False
+    return found
+
+
+def _of_the_compiler(error: Exception) -> Exception:
+    """`error` if it comes out of the compiler itself; any other is raised again."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    if where.partition(".")[0] not in ("numba", "llvmlite"):
+        raise error
+    return error
+
+
+class Loops:
+    """A compiled function in `tinyslm.kernels.cpu` that is no operation, and the formulas that serve without it.
+
+    Numba compiles a function before it runs any of it, so nothing is done twice where the formulas step in.
+
+    Args:
+        where: "family:name".
+        formulas: takes the same arguments.
+    """
+
+    def __init__(self, where: str, formulas: Callable[..., Any]):
+        self.kernel, self.formulas = Kernel("numba", where), formulas
+
+    def __call__(self, *args: Any) -> Any:
+        """By the compiled function if numba is the backend, and imports and compiles; else by the formulas."""
+        kernel = self.kernel
+        refused = kernel.broken or (kernel.refused and signature(args) in kernel.refused)
+        module = kernel.import_module() if backend() == "numba" and not refused else None
+        if module is None:
+            return self.formulas(*args)
+        try:
+            return getattr(module, kernel.name)(*args)
+        except Exception as error:
+            trouble = _of_the_compiler(error)
+        out = self.formulas(*args)
+        kernel.give_up(signature(args), trouble)
+        return out
 
 
 _warned: set[str] = set()

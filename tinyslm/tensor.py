@@ -12,7 +12,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from .device import on_device
+from .device import on_device, to_host
 from .errors import DTypeError, GraphError, ShapeError
 
 METHODS: dict[str, Callable[..., Any]] = {}
@@ -194,15 +194,15 @@ class Tensor:
         """The number of a one-element tensor as a Python number."""
         if self.size != 1:
             raise ShapeError(f"item() takes one number out.\n  Expected: 1 element\n  Got: shape {self.shape}")
-        return self._data.item()
+        return to_host(self._data).item()
 
     def numpy(self) -> np.ndarray:
         """A copy as a NumPy array (from whatever device)."""
-        return np.array(self._data.get() if hasattr(self._data, "get") else self._data)
+        return np.array(to_host(self._data))
 
     def tolist(self) -> Any:
         """Nested Python lists of numbers."""
-        return self._data.tolist()
+        return to_host(self._data).tolist()
 
     # -- its place in the graph ---------------------------------------------------------------------------------------
 

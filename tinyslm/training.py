@@ -25,11 +25,12 @@ import numpy as np
 from . import device
 from .checkpoint import load_state, save_state
 from .data import Batches
-from .errors import CheckpointError, OptionError, TinyslmError
+from .errors import CheckpointError, OptionError, ShapeError, TinyslmError
 from .files import write_text
 from .nn import Module
-from .optim import LRScheduler, Optimizer, clip_grad_norm_
+from .optim import LRScheduler, Optimizer, clip_factor
 from .tensor import Tensor
+from .text._fields import require_int
 
 Rows = np.ndarray
 Metrics = dict[str, float]
@@ -111,13 +112,15 @@ class Trainer:
         validate: () -> {"loss": ..., "accuracy": ...} on data not trained on, or None.
         scheduler: changes the learning rate after each step, or None.
         clip_norm: largest norm of the whole gradient, or None.
-        patience: stop when this many epochs brought no better validation accuracy; 0 never stops early.
+        patience: stop when this many epochs brought no better validation accuracy; 0 never stops early, and without
+            `validate` there is nothing to wait for.
         generators: random generators whose states belong to a checkpoint (dropout), by name.
         settings: what a resumed run must share with the one it goes on with: text, numbers, lists of them.
         folder: where checkpoints and the log go; None keeps nothing.
         save_seconds: time between checkpoints inside an epoch; one is written after every epoch anyway.
         read_every: on a GPU, losses and hits are read in one go after so many steps, and at the end of an epoch; in
-            between the host never waits for them. On the CPU they are read in each step.
+            between the host never waits for them. An index outside its range is said then, too, with the steps that
+            it can have happened in. On the CPU they are read in each step.
         listener: called with a `Progress` after each step; on a GPU, each time the losses were read.
         epoch_listener: called with the record of each finished epoch.
     """
@@ -140,10 +143,10 @@ class Trainer:
     epoch_listener: Callable[[dict[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise OptionError(f"epochs: expected at least 1, got {self.epochs}")
-        if self.read_every < 1:
-            raise OptionError(f"read_every: expected at least 1, got {self.read_every}")
+        self.epochs = require_int(self.epochs, "epochs", 1)
+        self.read_every = require_int(self.read_every, "read_every", 1)
+        self.folder = None if self.folder is None else Path(self.folder)
+        self.settings = json.loads(json.dumps(dict(self.settings)))  # as they come back from a checkpoint
         self.history: list[dict[str, float]] = []
         self._unread: list[Unread] = []
         self.sums = Sums()
@@ -155,12 +158,15 @@ class Trainer:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Result:
-        """Train to the end, or until Ctrl-C or early stopping; the model ends with its best epoch's weights.
+        """Train to the end, or until Ctrl-C or early stopping; a second call goes on after Ctrl-C.
+
+        The model ends with its best epoch's weights and without dropout (`eval`).
 
         Raises:
             TrainingError: the loss or a weight is not finite. The last checkpoint stays.
             CheckpointError: a checkpoint can't be written. The one before stays.
         """
+        self.stop_requested = False
         self.save()  # a full or read-only disk shows now, not after an epoch
         # Overflows are no news here: losses and weights are checked, and a sentence says what to do.
         with self._interruptible(), np.errstate(all="ignore"):
@@ -171,6 +177,7 @@ class Trainer:
             self.save()
             return Result(self.history, self.best_epoch, interrupted=True)
         self.model.load_state_dict(self.best)
+        self.model.eval()
         return Result(self.history, self.best_epoch, stopped_early=self.batches.epoch < self.epochs)
 
     def _done(self) -> bool:
@@ -200,9 +207,7 @@ class Trainer:
             self._read()
         self.optimizer.zero_grad()
         loss.backward()
-        if self.clip_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.optimizer.step()
+        self.optimizer.step(1.0 if self.clip_norm is None else clip_factor(self.model.parameters(), self.clip_norm))
         if self.scheduler is not None:
             self.scheduler.step()
         if len(self._unread) >= self.read_every or self.batches.index == len(self.batches):
@@ -211,11 +216,18 @@ class Trainer:
     def _read(self) -> None:
         """Fetch the numbers of all unread steps, with one wait; they are added up here, so the sums have one order."""
         unread, self._unread = self._unread, []
-        values = _fetch([u.loss for u in unread] + [u.hits for u in unread])
+        try:
+            values = device.fetch([u.loss for u in unread] + [u.hits for u in unread])
+        except ShapeError as error:
+            raise self._late(str(error), unread) from None
         for u, loss, hits in zip(unread, values[: len(unread)], values[len(unread) :], strict=True):
             if not math.isfinite(loss):
                 raise self._not_finite("The loss", loss, u.step)
             self.sums.add(loss, hits, u.rows, u.tokens)
+
+    def _late(self, words: str, unread: list[Unread]) -> TrainingError:
+        steps = f"{unread[0].step} to {unread[-1].step}" if unread else f"up to {self.batches.index}"
+        return TrainingError(f"{words}\n  It happened in epoch {self.batches.epoch + 1}, in one of the steps {steps}")
 
     def _finish_epoch(self) -> None:
         record: dict[str, float] = {"epoch": self.batches.epoch}
@@ -223,6 +235,8 @@ class Trainer:
         if self.validate is not None:
             self.model.eval()
             record |= {f"valid_{k}": v for k, v in self.validate().items()}
+            if "valid_loss" not in record:
+                raise OptionError(f'validate: expected {{"loss": ..., "accuracy": ...}}, got {record}')
             if not math.isfinite(record["valid_loss"]):
                 raise self._not_finite("The validation loss", record["valid_loss"])
         record["seconds"] = round(self.sums.seconds, 3)
@@ -369,12 +383,6 @@ class Trainer:
         names = list(self.history[0])
         rows = [",".join(names), *(",".join(f"{r.get(n, '')}" for n in names) for r in self.history)]
         write_text(self.folder / LOGS[1], "\n".join(rows) + "\n")
-
-
-def _fetch(numbers: list[Any]) -> list[float]:
-    """Numbers, wherever they lie, as Python's; with one wait for all of them."""
-    xp: Any = device.array_module()
-    return xp.stack([xp.asarray(n, np.float64).reshape(()) for n in numbers]).tolist() if numbers else []
 
 
 def _score(record: dict[str, float]) -> tuple[float, float]:

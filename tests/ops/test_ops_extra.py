@@ -302,8 +302,6 @@ def test_bad_targets_and_options_of_losses():
     x = ts.tensor(draw(2, 3))
     with pytest.raises(ShapeError, match="0 to 2, got 0 to 3"):
         ts.cross_entropy(x, np.array([0, 3]))
-    with pytest.raises(DTypeError, match="integer class numbers"):
-        ts.cross_entropy(x, ts.tensor(np.array([0.0, 1.0])))
     with pytest.raises(ShapeError, match="one weight per class"):
         ts.cross_entropy(x, np.array([0, 1]), weight=np.ones(2))
     with pytest.raises(OptionError, match="'average'"):
@@ -442,3 +440,81 @@ def test_gather_and_nll_refuse_what_numpy_would_let_pass():
             ts.scatter_add(x, places + bad, ts.tensor(np.ones((2, 1))), dim=1)
     with pytest.raises(ShapeError, match="classes from 0 to 2"):
         ts.ops.nll_loss(ts.tensor(np.zeros((1, 3))), np.array([-1]))
+
+
+# -- the same refusals for every backend and size --------------------------------------------------------------------
+
+
+X, IDS = draw(4, 6).astype(np.float32), np.array([0, 1, 5, 2])
+
+
+REFUSED = [
+    (DTypeError, "integers as target, got float32", lambda: ts.cross_entropy(X, ts.tensor(IDS.astype("float32")))),
+    (DTypeError, "integers as target, got bool", lambda: ts.cross_entropy(X, ts.tensor(IDS > 0))),
+    (
+        DTypeError,
+        "integers as ids, got float64",
+        lambda: ts.embedding(ts.tensor(np.full(4, 1.9)), ts.tensor(draw(3, 2))),
+    ),
+    (DTypeError, "integers as index, got bool", lambda: ts.gather(X, ts.tensor(X > 0), dim=1)),
+    (
+        DTypeError,
+        "float tensor as logits, got int64",
+        lambda: ts.cross_entropy(ts.tensor(IDS[:, None]), ts.tensor(IDS)),
+    ),
+    (DTypeError, "float tensor as x, got int64", lambda: ts.dropout(ts.tensor(IDS), seed=1)),
+    (DTypeError, "float tensor as x, got int64", lambda: ts.rms_norm(ts.tensor(IDS), ts.tensor(IDS))),
+    (ShapeError, r"one weight per class \(6,\), got \(9,\)", lambda: ts.cross_entropy(X, IDS, weight=np.ones(9))),
+    (
+        ShapeError,
+        r"one weight per class \(6,\), got \(6, 1\)",
+        lambda: ts.cross_entropy(X, IDS, weight=np.ones((6, 1))),
+    ),
+    (OptionError, "label_smoothing from 0 to 1, got -0.5", lambda: ts.cross_entropy(X, IDS, label_smoothing=-0.5)),
+    (OptionError, "label_smoothing from 0 to 1, got nan", lambda: ts.cross_entropy(X, IDS, label_smoothing=math.nan)),
+    (OptionError, "integer as ignore_index, got None", lambda: ts.cross_entropy(X, IDS, ignore_index=None)),
+    (OptionError, "integer as seed, got 1.5", lambda: ts.dropout(X, seed=1.5)),
+    (OptionError, "p from 0 to 1, got 1.5", lambda: ts.dropout(X, p=1.5)),
+    (OptionError, "'none' or 'tanh', got 'Tanh'", lambda: ts.gelu(X, approximate="Tanh")),
+    (ShapeError, r"\(D,\) for x \(\)", lambda: ts.layer_norm(ts.tensor(1.0), np.ones(1, "f"), np.ones(1, "f"))),
+    (ShapeError, "D >= 1", lambda: ts.attention(*[ts.tensor(np.ones((3, 0)))] * 3)),
+    (ShapeError, "D a multiple of 2 heads", lambda: ts.self_attention(np.ones((1, 3, 0)), heads=2)),
+    (ShapeError, "H >= 1", lambda: ts.rnn(*map(np.ones, [(2, 3, 4), (2, 0), (0, 4), (0, 0), (0,)]))),
+    (DTypeError, "Expected: bool, True", lambda: ts.attention(X, X, X, mask=np.tri(4, dtype=int))),
+    (DTypeError, "self_attention: the mask", lambda: ts.self_attention(X[None], mask=np.tri(4, dtype=int).tolist())),
+]
+
+
+@pytest.mark.parametrize(("kind", "message", "call"), REFUSED)
+def test_mistakes_are_refused_before_a_kernel_is_chosen(backend, kind, message, call):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_integers_and_half_precision_go_to_the_reference(backend):
+    whole, half = ts.tensor(np.array([[0, 1], [0, 0]])), ts.tensor(draw(3, 2).astype(np.float16))
+    assert np.allclose(whole.softmax().numpy(), [[1 / (1 + math.e), math.e / (1 + math.e)], [0.5, 0.5]])
+    assert np.allclose(ts.gelu(whole).numpy(), [[0, 0.8413447], [0, 0]])
+    assert half.softmax().dtype == ts.gelu(half).dtype == ts.dropout(half, seed=1).dtype == np.float16
+
+
+@pytest.mark.parametrize("seed", [5, -5, 2**64 - 1])
+def test_seeds_may_be_integers_of_numpy(backend, seed):
+    same = np.int64(seed) if seed < 2**63 else np.uint64(seed)
+    x = ts.tensor(np.ones(50))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(ts.dropout(x, seed=same).numpy(), ts.dropout(x, seed=seed).numpy())
+
+
+def test_a_nan_in_a_mask_is_not_hidden(backend):
+    x = ts.tensor(draw(3, 2))
+    y = ts.attention(x, x, x, mask=np.array([[0, np.nan, 0], [0, -np.inf, 0], [0, 0, 0]])).numpy()
+    assert np.isnan(y[0]).all() and np.isfinite(y[1:]).all()
+
+
+def test_a_sequence_of_no_steps_has_gradients_of_zero(backend):
+    leaves = [leaf(np.ones(s)) for s in ((2, 0, 3), (2, 4), (4, 3), (4, 4), (4,))]
+    y, h = ts.rnn(*leaves)
+    (y.sum() + h.sum()).backward()
+    assert [t.grad.numpy().sum() for t in leaves] == [0, 8, 0, 0, 0]

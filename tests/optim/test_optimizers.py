@@ -8,7 +8,7 @@ import pytest
 
 import tinyslm as ts
 from tinyslm import nn, optim
-from tinyslm.errors import AnomalyError, CheckpointError, OptionError
+from tinyslm.errors import AnomalyError, CheckpointError, OptionError, ShapeError
 from tinyslm.optim.joined import LARGEST
 
 KINDS = {
@@ -222,6 +222,33 @@ def test_refusals(make, message):
         make(parameters())
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("shape", [(2, 100), (1,), (100, 2)])
+def test_a_gradient_of_another_shape_is_refused_before_anything_changes(shape, backend):
+    first, second = (ts.tensor(np.ones((100, 100), "float32"), requires_grad=True) for _ in range(2))
+    optimizer = optim.Adam([first, second])
+    first.grad, second.grad = ts.tensor(np.ones((100, 100), "float32")), ts.tensor(np.ones(shape, "float32"))
+    with ts.use(backend), pytest.raises(ShapeError, match=r"Expected: \(100, 100\)"):
+        optimizer.step()
+    assert (first.numpy() == 1).all() and (second.numpy() == 1).all()
+
+
+@pytest.mark.parametrize("kind", [optim.Adam, optim.SGD])
+def test_a_model_may_change_its_number_type_between_steps(kind):
+    options = {"momentum": 0.9} if kind is optim.SGD else {}
+    model = nn.Linear(3, 2, rng=np.random.default_rng(0))
+    optimizer = kind(model.parameters(), lr=0.1, **options)
+    for dtype in ("float32", "float64"):
+        model.to(dtype)
+        optimizer.zero_grad()
+        (model(np.ones((1, 3), dtype)) ** 2).sum().backward()
+        optimizer.step()
+    arrays = [p.numpy() for p in model.parameters()]
+    assert all(a.dtype == np.float64 for a in arrays)
+    assert any((a != a.astype(np.float32)).any() for a in arrays), "the step went through float32"
+    assert all(a.dtype == np.float64 for a in optimizer.state_arrays().values())
+
+
 def test_a_step_with_nan_can_be_refused_before_anything_changes():
     params = parameters()
     set_grads(params)
@@ -271,6 +298,32 @@ def test_small_arrays_changed_together_are_those_changed_one_by_one(kind, dtypes
     for name, moment in joined.state_arrays().items():
         assert moment.shape == wanted[name].shape
         assert np.abs(moment - wanted[name]).max(initial=0) <= (1e-6 if moment.dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
+def test_small_arrays_that_share_memory_each_leave_their_change(kind, later, backend):
+    def overlapping():
+        params = many(["float64"], 2)
+        if not later:
+            overlap(params)
+        return params
+
+    def overlap(params):
+        whole = np.linspace(1, 2, 11)
+        params[0]._data, params[1]._data = whole[:3], whole[1:].reshape(2, 5)
+
+    params, others = overlapping(), overlapping()
+    joined, apart = kind(params, 0.1), one_by_one(kind(others, 0.1))
+    for step in range(3):
+        if later and step == 1:  # until then they lie apart, and are joined
+            overlap(params)
+            overlap(others)
+        for ps, optimizer in ((params, joined), (others, apart)):
+            set_grads(ps, step)
+            optimizer.step()
+    for p, q in zip(params, others, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=0, atol=1e-14)
 
 
 def test_a_copied_optimizer_does_not_change_the_first():

@@ -11,6 +11,7 @@ import numpy as np
 from .. import device
 from ..errors import GraphError
 from ..tensor import METHODS, Tensor
+from .backward import or_zeros
 from .functional import grad
 from .modes import enable_grad, is_grad_enabled, no_grad
 from .record import Attrs, apply
@@ -35,6 +36,8 @@ class Op:
         analytic: bool = True,
         smooth: bool = True,
         indices: Sequence[str] = (),
+        conditions: Sequence[str] = (),
+        floats: bool = False,
         outputs: int = 1,
     ):
         self.formula = formula
@@ -42,12 +45,13 @@ class Op:
         self.name = forward.__name__.rstrip("_")
         self.__doc__ = forward.__doc__
         self.__name__ = self.name
-        self.kinks, self.analytic, self.smooth, self.outputs = kinks, analytic, smooth, outputs
+        self.kinks, self.analytic, self.smooth, self.floats, self.outputs = kinks, analytic, smooth, floats, outputs
         parameters = list(inspect.signature(forward).parameters.values())[1:]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.inputs = [p.name for p in parameters if p.default is p.empty]
         self.defaults: Attrs = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.arity = -1 if self.variadic else len(self.inputs)
+        self.conditions = frozenset(self.inputs.index(name) for name in conditions)
         self.indices = frozenset(self.inputs.index(name) for name in indices)
         self.rule: Callable[..., Any] | None = None
         self.check_shapes: Callable[..., None] | None = None
@@ -130,7 +134,9 @@ def op(formula: str, **declared: Any) -> Callable[[Callable[..., Any]], Op]:
         kinks: the convention where the derivative does not exist, in words.
         analytic: False where the forward can't take complex numbers (no complex-step check then).
         smooth: False where the second derivative is zero or undefined, so second order is not checked.
-        indices: names of integer inputs.
+        indices: names of integer inputs; anything else is refused there.
+        conditions: names of inputs of which only the truth counts, of any type.
+        floats: True where integers make no sense as the other inputs, so that they are refused.
         outputs: the number of results, where there are several.
     """
 
@@ -162,7 +168,7 @@ def composition_rule(op: Op) -> None:
             found = op.simple(*slots, **attrs)  # type: ignore[misc]
             wanted = [t for t in slots if t.requires_grad]
             grads = iter(grad(found, wanted, g, create_graph=create, allow_unused=True))
-        return tuple(next(grads) if t.requires_grad else None for t in slots)
+        return tuple(or_zeros(next(grads), t) if t.requires_grad else None for t in slots)
 
     op.vjp(rule)
 

@@ -15,6 +15,7 @@ from .where import caller, line_text
 
 Attrs = dict[str, Any]
 Op = Any  # operation.Op; not imported, because imports run one way
+UNCHANGING = frozenset((int, float, bool, str, type(None), type(...), slice))
 
 
 class Node:
@@ -64,15 +65,43 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
         inputs = _adapt(op, inputs)
         arrays = [t._data for t in inputs]
         _check_dtypes(op, arrays)
+    wanted = recording.get() and _any_requires_grad(inputs)
+    if wanted and attrs:
+        attrs = _own(attrs)
     out, saved, kernel = _compute(op, arrays, attrs)
     if anomaly.get():
+        _settle_here()
         _check_finite(op, out, arrays)
-    if recording.get():
-        for t in inputs:
-            if t.requires_grad:
-                node = Node(op, inputs, attrs, out, saved, kernel)
-                return node.output_tensors() if type(out) is tuple else Tensor.wrap(out, node)
+    if wanted:
+        node = Node(op, inputs, attrs, out, saved, kernel)
+        return node.output_tensors() if type(out) is tuple else Tensor.wrap(out, node)
     return tuple(map(Tensor.wrap, out)) if type(out) is tuple else Tensor.wrap(out)
+
+
+def _any_requires_grad(inputs: tuple) -> bool:
+    for t in inputs:  # noqa: SIM110 - every operation comes here, and `any` with a generator takes three times as long
+        if t.requires_grad:
+            return True
+    return False
+
+
+def _own(attrs: Attrs) -> Attrs:
+    """The attributes with copies of those that could change from outside until the backward pass."""
+    if all(map(_is_fixed, attrs.values())):
+        return attrs
+    return {name: _own_value(value) for name, value in attrs.items()}
+
+
+def _is_fixed(value: Any) -> bool:
+    return type(value) in UNCHANGING or (type(value) is tuple and UNCHANGING.issuperset(map(type, value)))
+
+
+def _own_value(value: Any) -> Any:
+    if isinstance(value, Tensor):  # one that wants a gradient is for the operation to refuse
+        return value if value.requires_grad else Tensor.wrap(value._data.copy())
+    if type(value) in (tuple, list):
+        return type(value)(map(_own_value, value))
+    return value.copy() if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__") else value
 
 
 def _move(inputs: tuple) -> None:
@@ -84,20 +113,24 @@ def _move(inputs: tuple) -> None:
 
 def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kernel | None]:
     try:
+        if op.indices or op.floats:
+            _check_kinds(op, arrays)
         if op.check_shapes is not None:
             op.check_shapes(*[a.shape for a in arrays], **attrs)
         if op.kernels:
             kernel = op.kernels.get(device.backend())
             if kernel is not None and kernel.serves(arrays):
-                found = kernel.compute(arrays, attrs)
-                if found is not None:
-                    return (*found, kernel)
-        out = op.forward(np if device.State.name != "cuda" else device.array_module(), *arrays, **attrs)
+                return kernel.compute(arrays, attrs, lambda: _by_reference(op, arrays, attrs))
+        return _by_reference(op, arrays, attrs), None, None
     except (ValueError, IndexError) as error:
         raise _explain(op, arrays, attrs, error) from error
+
+
+def _by_reference(op: Op, arrays: list, attrs: Attrs) -> Any:
+    out = op.forward(np if device.State.name != "cuda" else device.array_module(), *arrays, **attrs)
     if type(out) is not np.ndarray and type(out) is not tuple and not hasattr(out, "get"):
         out = np.asarray(out)  # NumPy gives scalars for results without dimensions
-    return out, None, None
+    return out
 
 
 def _explain(op: Op, arrays: list, attrs: Attrs, error: Exception) -> Exception:
@@ -146,11 +179,28 @@ def _check_dtypes(op: Op, arrays: list) -> None:
             f"{op.name}: number types are not mixed silently.\n  Expected: one of float32, float64\n"
             f"  Got: {kinds}; convert one with .to('float32') or .to('float64')"
         )
-    if floats and any(a.dtype.kind in "iu" for i, a in enumerate(arrays) if i not in op.indices):
+    if floats and any(a.dtype.kind in "iu" for i, a in enumerate(arrays) if i not in op.indices | op.conditions):
         raise DTypeError(
             f"{op.name}: integers are indices.\n  Expected: float tensors\n"
             f"  Got: {', '.join(str(a.dtype) for a in arrays)}; convert with .to('float32')"
         )
+
+
+def _check_kinds(op: Op, arrays: list) -> None:
+    """Indices must be whole numbers, and whole numbers nothing else where an operation declares `floats`."""
+    for i, a in enumerate(arrays):
+        if i in op.indices and a.dtype.kind not in "iu":
+            raise DTypeError(f"{op.name}: expected integers as {op.inputs[i]}, got {a.dtype}")
+        if op.floats and i not in op.indices and a.dtype.kind not in "fc":
+            raise DTypeError(f"{op.name}: expected a float tensor as {op.inputs[i]}, got {a.dtype}; use .to('float32')")
+
+
+def _settle_here() -> None:
+    """Wait for what a GPU's kernels found out about indices, and name the line."""
+    try:
+        device.settle()
+    except ShapeError as error:
+        raise ShapeError(f"{str(error).splitlines()[0].removesuffix('.')}\n  at {line_text(caller())}") from None
 
 
 def _check_finite(op: Op, out: Any, arrays: list) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..errors import OptionError, ShapeError
 from ..ops import attention, attention_weights, linear, self_attention, split
 from ..tensor import Tensor, raw
@@ -125,12 +126,12 @@ class MultiHeadAttention(Module):
 
 def _joined_mask(mask: Any, padding: Any, key: Tensor) -> np.ndarray | None:
     """One mask that broadcasts to (B, N, T, S)."""
-    joined = None if mask is None else np.asarray(raw(mask))
+    joined = None if mask is None else np.asarray(to_host(raw(mask)))
     if joined is not None and joined.ndim == 3:
         joined = joined[:, None]
     if padding is None:
         return joined
-    padding = np.asarray(raw(padding)).astype(bool)
+    padding = np.asarray(to_host(raw(padding))).astype(bool)
     if padding.shape != key.shape[:2]:
         raise ShapeError(f"key_padding_mask: expected (B, S) = {key.shape[:2]}, True at padding. Got: {padding.shape}")
     seen = ~padding[:, None, None, :]

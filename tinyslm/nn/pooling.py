@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..errors import OptionError, ShapeError
 from ..ops import softmax, tanh, where
 from ..tensor import Tensor, raw
@@ -115,7 +116,7 @@ class AttentionPool(Module):
 
 def steps_mask(x: Tensor, mask: Any) -> Any:
     """The mask as a bool array, checked against x (B, T, ...)."""
-    counts = np.asarray(raw(mask)).astype(bool)
+    counts = np.asarray(to_host(raw(mask))).astype(bool)
     if counts.shape != x.shape[:2]:
         raise ShapeError(f"mask: expected (B, T) = {x.shape[:2]}, True at steps that count. Got: {counts.shape}")
     return counts

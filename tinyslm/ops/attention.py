@@ -7,7 +7,7 @@ import numpy as np
 
 from ..device import on_device
 from ..engine import composition_forward, composition_rule, op
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..tensor import Tensor, constant, raw
 from .elementwise import exp, where
 
@@ -39,8 +39,8 @@ def _masks(mask: Any, causal: bool, shape: tuple[int, ...]) -> tuple[np.ndarray,
     if mask is not None:
         mask = on_device(raw(mask))
         extra = mask if mask.dtype.kind == "f" else None
-        allowed = allowed & (mask if extra is None else mask > -np.inf)
-        extra = None if extra is None else np.where(mask > -np.inf, mask, 0)
+        allowed = allowed & (mask if extra is None else mask != -np.inf)  # a NaN is not hidden: it shows in the result
+        extra = None if extra is None else np.where(mask != -np.inf, mask, 0)
     return np.broadcast_to(allowed, shape), extra
 
 
@@ -64,11 +64,27 @@ def attention(xp, q, k, v, mask=None, causal=False, scale=None):
 
 @attention.shape
 def _attention_shape(q, k, v, mask, causal, scale):
-    constant("attention", "mask", mask)
+    _check_mask("attention", mask)
     if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2] or q[:-2] != k[:-2] or k[:-2] != v[:-2]:
         raise ShapeError(
             f"attention: the shapes do not fit.\n  Expected: q (..., T, D), k (..., S, D), v (..., S, E)\n"
             f"  Got: q {q}, k {k}, v {v}"
+        )
+    if q[-1] == 0:
+        raise ShapeError(f"attention: expected queries and keys of at least one number (D >= 1), got q {q}, k {k}")
+
+
+def _check_mask(name: str, mask: Any) -> None:
+    """A mask says True where a key may be seen, or is added to the scores; integers could mean either."""
+    if mask is None:
+        return
+    constant(name, "mask", mask)
+    dtype = getattr(mask, "dtype", None) or np.asarray(mask).dtype
+    if dtype.kind not in "bf":
+        raise DTypeError(
+            f"{name}: the mask's number type does not say what it means.\n"
+            f"  Expected: bool, True where a query may see a key (`mask != 0`), or float, added to the scores\n"
+            f"  Got: {dtype}"
         )
 
 
@@ -115,8 +131,8 @@ def self_attention(xp, qkv, heads=1, mask=None, causal=False):
 
 @self_attention.shape
 def _self_attention_shape(qkv, heads, mask, causal):
-    constant("self_attention", "mask", mask)
-    if len(qkv) != 3 or heads < 1 or qkv[2] % (3 * heads):
+    _check_mask("self_attention", mask)
+    if len(qkv) != 3 or heads < 1 or qkv[2] % (3 * heads) or qkv[2] == 0:
         raise ShapeError(
             f"self_attention: the shapes do not fit.\n  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
             f"  Got: {qkv}"
@@ -126,6 +142,7 @@ def _self_attention_shape(qkv, heads, mask, causal):
 self_attention.reference(self_attention_simple)
 composition_rule(self_attention)
 self_attention.kernel("numba", "attention:self_attention")
+self_attention.kernel("cuda", "self_attention:self_attention")
 
 
 @self_attention.samples

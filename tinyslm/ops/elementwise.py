@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..device import backend, on_device
 from ..engine import op
+from ..errors import OptionError
 from ..kernels.cpu import _random
 from ..tensor import Tensor
 
@@ -108,7 +110,7 @@ def minimum_vjp(g, y, a, b):
     return g * share, g * (1 - share)
 
 
-@op(r"y = a \text{ where } c, \text{ else } b", indices=("condition",))
+@op(r"y = a \text{ where } c, \text{ else } b", conditions=("condition",))
 def where(xp, condition, a, b):
     """Elements of a where the condition holds, of b elsewhere. The side not chosen gets gradient 0."""
     return xp.where(condition, a, b)
@@ -256,6 +258,9 @@ def relu_vjp(g, y, x):
     return g * mask(x > 0, g)
 
 
+relu.kernel("numba", "elementwise:relu")
+
+
 @op(r"y = x \text{ for } x > 0, \; a x \text{ else}", kinks="at x = 0 the derivative is taken as a", analytic=False)
 def leaky_relu(xp, x, negative_slope=0.01):
     """A relu that keeps a slope a = `negative_slope` below 0."""
@@ -304,6 +309,12 @@ def gelu(xp, x, approximate="none"):
     if approximate == "tanh":
         return 0.5 * x * (1 + xp.tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x)))
     return x * 0.5 * (1 + erf.forward(xp, x * SQRT_HALF))
+
+
+@gelu.shape
+def _gelu_options(x, approximate):
+    if approximate not in ("none", "tanh"):
+        raise OptionError(f"gelu: expected approximate='none' or 'tanh', got {approximate!r}")
 
 
 @gelu.vjp
@@ -366,16 +377,25 @@ def cast_vjp(g, y, x, dtype):
     return cast(g, dtype=x.dtype)
 
 
-@op(r"y_i = x_i \, m_i / (1 - p), \quad m_i = [u_i \ge p]")
+@op(r"y_i = x_i \, m_i / (1 - p), \quad m_i = [u_i \ge p]", floats=True)
 def dropout(xp, x, p=0.5, seed=0):
     """Zero each element with probability p and scale the others by 1/(1-p), which keeps the mean (Hinton et al. 2012).
 
     Args:
         x: any shape.
         p: probability of zeroing, in [0, 1].
-        seed: chooses the mask; element i is decided by a hash of (seed, i), so every backend draws the same mask.
+        seed: an integer that chooses the mask; element i is decided by a hash of (seed, i), so every backend draws the
+            same mask.
     """
     return x * on_device(_kept(x, p, seed))
+
+
+@dropout.shape
+def _dropout_options(x, p, seed):
+    if not (isinstance(p, (int, float, np.number)) and 0 <= p <= 1):
+        raise OptionError(f"dropout: expected a probability p from 0 to 1, got {p!r}")
+    if not isinstance(seed, Integral):
+        raise OptionError(f"dropout: expected an integer as seed, got {seed!r}")
 
 
 @dropout.vjp

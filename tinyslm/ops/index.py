@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import backend, cuda_kernels, to_host
 from ..engine import op
 from ..errors import DTypeError, ShapeError
 from ..tensor import Tensor, raw
@@ -20,9 +21,14 @@ def _is_basic(key: Any) -> bool:
     )
 
 
-def _from_0(name: str, ids: Any, size: int) -> None:
-    """Refuse what NumPy would count from the end. The engine names the operation, and the shapes."""
-    if ids.size and (ids.min() < 0 or ids.max() >= size):
+def _from_0(op: str, name: str, ids: Any, size: int) -> None:
+    """Refuse what NumPy would count from the end. The engine names the operation, and the shapes.
+
+    A GPU only notes it: the error comes with the next number that is read from there.
+    """
+    if backend() == "cuda":
+        cuda_kernels("_late").check_indices(ids, f"{op}: expected {name}", size)
+    elif ids.size and (ids.min() < 0 or ids.max() >= size):
         raise IndexError(f"expected {name} from 0 to {size - 1}, got {ids.min() if ids.min() < 0 else ids.max()}")
 
 
@@ -60,7 +66,7 @@ def gather(xp, x, index, dim=-1):
 
     Indices count from 0; negative ones are refused, as in PyTorch.
     """
-    _from_0("indices", index, x.shape[dim])
+    _from_0("gather", "indices", index, x.shape[dim])
     return xp.take_along_axis(x, index, dim)
 
 
@@ -82,7 +88,7 @@ def scatter_add(xp, x, index, src, dim=-1):
 
     Indices count from 0; negative ones are refused, as in PyTorch.
     """
-    _from_0("indices", index, x.shape[dim])
+    _from_0("scatter_add", "indices", index, x.shape[dim])
     y = x.copy()
     places = list(map(xp.asarray, np.indices(index.shape, sparse=True)))
     places[dim] = index
@@ -102,7 +108,7 @@ def embedding(xp, ids, weight, padding_idx=None):
     The same as a one-hot matrix times the table. The gradient of a row is the sum over all places where its number
     stands; the row `padding_idx` never gets one.
     """
-    _from_0("ids", ids, len(weight))
+    _from_0("embedding", "ids", ids, len(weight))
     return weight[ids]
 
 
@@ -127,7 +133,7 @@ embedding.kernel("cuda", "index:embedding")
 
 def one_hot(ids: Any, num_classes: int, dtype: Any = "float32") -> Tensor:
     """ids (...) -> (..., num_classes) with a 1 at each id's place; no gradient."""
-    ids = np.asarray(raw(ids))
+    ids = np.asarray(to_host(raw(ids)))
     if ids.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: expected integer ids, got {ids.dtype}")
     if ids.size and (ids.min() < 0 or ids.max() >= num_classes):

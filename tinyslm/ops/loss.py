@@ -1,11 +1,13 @@
 """Losses. `reduction` is "mean", "sum" or "none", as in PyTorch."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..engine import op
-from ..errors import DTypeError, OptionError, ShapeError
+from ..errors import OptionError, ShapeError
 from ..tensor import Tensor, constant, raw
 from .elementwise import log, sigmoid, where
 from .softmax import log_softmax, softmax
@@ -36,7 +38,11 @@ def _back(g: Tensor, n: int, reduction: str) -> Tensor:
 # -- cross-entropy ----------------------------------------------------------------------------------------------------
 
 
-@op(r"L = -\frac{1}{\sum_i w_{t_i}} \sum_i w_{t_i} \ln \operatorname{softmax}(x_i)_{t_i}", indices=("target",))
+@op(
+    r"L = -\frac{1}{\sum_i w_{t_i}} \sum_i w_{t_i} \ln \operatorname{softmax}(x_i)_{t_i}",
+    indices=("target",),
+    floats=True,
+)
 def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
     """Cross-entropy of class numbers against logits; softmax and logarithm are fused, so p = 0 never meets ln.
 
@@ -47,7 +53,7 @@ def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoo
         target: (...) integers from 0 to V-1, or `ignore_index`.
         weight: (V,) factor per class, or None. The mean divides by the weights of the targets.
         ignore_index: targets with this number count neither in the loss nor in the mean.
-        label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
+        label_smoothing: share of the target that is spread over all classes, in [0, 1] (Szegedy et al. 2016).
         reduction: "mean", "sum" or "none". The mean over no target, where all are ignored, is NaN; its gradient is 0.
     """
     q, total = _soft_targets(logits, target, weight, ignore_index, label_smoothing)
@@ -63,7 +69,13 @@ def cross_entropy(xp, logits, target, weight=None, ignore_index=-100, label_smoo
 def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, reduction):
     constant("cross_entropy", "weight", weight)
     _check_reduction(reduction)
-    if logits[:-1] != target:
+    if not (isinstance(label_smoothing, (int, float, np.number)) and 0 <= label_smoothing <= 1):
+        raise OptionError(f"cross_entropy: expected a label_smoothing from 0 to 1, got {label_smoothing!r}")
+    if not isinstance(ignore_index, Integral):
+        raise OptionError(f"cross_entropy: expected an integer as ignore_index, got {ignore_index!r}")
+    if weight is not None and np.shape(raw(weight)) != logits[-1:]:
+        raise ShapeError(f"cross_entropy: expected one weight per class {logits[-1:]}, got {np.shape(raw(weight))}")
+    if not logits or logits[:-1] != target:
         raise ShapeError(
             f"cross_entropy: one class number per row of logits.\n  Expected: target {logits[:-1]} for logits {logits}"
             f"\n  Got: target {target}"
@@ -82,16 +94,12 @@ def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothin
 
 def _soft_targets(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
     """The weighted distribution (..., V) that each row is compared with, and the total weight of all targets."""
-    if target.dtype.kind not in "iu":
-        raise DTypeError(f"cross_entropy: expected integer class numbers as target, got {target.dtype}")
     classes = x.shape[-1]
     seen = target != ignore_index
     t = np.where(seen, target, 0)
     if t.size and (t.min() < 0 or t.max() >= classes):
         raise ShapeError(f"cross_entropy: expected classes from 0 to {classes - 1}, got {t.min()} to {t.max()}")
     w = np.ones(classes, x.real.dtype) if weight is None else np.asarray(raw(weight), x.real.dtype)
-    if w.shape != (classes,):
-        raise ShapeError(f"cross_entropy: expected one weight per class ({classes},), got {w.shape}")
     one_hot = t[..., None] == np.arange(classes)
     q = ((1 - smoothing) * one_hot + smoothing / classes) * w * seen[..., None]
     return q.astype(x.real.dtype), (w[t] * seen).sum()
@@ -175,7 +183,7 @@ def kl_vjp(g, y, input, target, reduction):
 
 def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
-    classes = np.asarray(raw(target))
+    classes = np.asarray(to_host(raw(target)))
     seen = classes != ignore_index
     if classes[seen].size and (classes[seen].min() < 0 or classes[seen].max() >= log_probs.shape[-1]):
         raise ShapeError(f"nll_loss: expected classes from 0 to {log_probs.shape[-1] - 1}, got {classes[seen].min()}")

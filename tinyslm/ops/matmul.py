@@ -55,6 +55,9 @@ def _vector_vjp(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return (ga.squeeze(-2) if a.ndim == 1 else ga), (gb.squeeze(-1) if b.ndim == 1 else gb)
 
 
+matmul.kernel("numba", "matmul:matmul")
+
+
 @op(r"y_{\text{out}} = \sum_{\text{not out}} \prod_k x^{(k)}_{\text{in}_k}")
 def einsum(xp, *xs, equation=""):
     """Sum of products over named indices: einsum("bij,bjk->bik", a, b). The output must be written out."""
@@ -122,6 +125,7 @@ def affine_vjp(g, y, x, weight, bias):
 
 
 affine.kernel("numba", "matmul:affine")
+affine.kernel("cuda", "matmul:affine")
 
 
 # -- test inputs ------------------------------------------------------------------------------------------------------

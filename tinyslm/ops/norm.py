@@ -26,10 +26,10 @@ def _standardise(x: Any, dims: tuple[int, ...], eps: float, sqrt: Any = np.sqrt)
 
 
 def _affine_check(name: str, x: tuple, weight: tuple, bias: tuple, dim: int) -> None:
-    if len(x) <= dim or weight != (x[dim],) or bias != weight:
+    if not 0 <= dim < len(x) or weight != (x[dim],) or bias != weight:
         raise ShapeError(
             f"{name}: weight and bias have one number per feature.\n"
-            f"  Expected: weight and bias ({x[dim] if len(x) > dim else 'D'},) for x {x}\n"
+            f"  Expected: weight and bias ({x[dim] if 0 <= dim < len(x) else 'D'},) for x {x}\n"
             f"  Got: weight {weight}, bias {bias}"
         )
 
@@ -38,7 +38,7 @@ def _grads(h: Tensor, x_hat: Tensor, s: Tensor, dims: tuple[int, ...]) -> Tensor
     return (h - h.mean(dims, True) - x_hat * (h * x_hat).mean(dims, True)) / s
 
 
-@op(r"y = w \frac{x - \bar x}{\sqrt{\operatorname{var} x + \epsilon}} + b \text{ over the last dimension}")
+@op(r"y = w \frac{x - \bar x}{\sqrt{\operatorname{var} x + \epsilon}} + b \text{ over the last dimension}", floats=True)
 def layer_norm(xp, x, weight, bias, eps=1e-5):
     """Layer norm (Ba et al. 2016): x (..., D), weight (D,), bias (D,); each row gets mean 0 and variance 1, then w, b.
 
@@ -64,7 +64,7 @@ layer_norm.kernel("numba", "norm:layer_norm")
 layer_norm.kernel("cuda", "norm:layer_norm")
 
 
-@op(r"y = w \frac{x}{\sqrt{\overline{x^2} + \epsilon}} \text{ over the last dimension}")
+@op(r"y = w \frac{x}{\sqrt{\overline{x^2} + \epsilon}} \text{ over the last dimension}", floats=True)
 def rms_norm(xp, x, weight, eps=1e-6):
     """Root-mean-square norm (Zhang & Sennrich 2019): x (..., D), weight (D,)."""
     return (x / xp.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)).astype(x.dtype) * weight
@@ -96,7 +96,7 @@ def _per_feature(t: Any, ndim: int) -> Any:
     return t.reshape((1, -1) + (1,) * (ndim - 2))
 
 
-@op(r"y = w \frac{x - \bar x}{\sqrt{\operatorname{var} x + \epsilon}} + b \text{ over the batch}")
+@op(r"y = w \frac{x - \bar x}{\sqrt{\operatorname{var} x + \epsilon}} + b \text{ over the batch}", floats=True)
 def batch_norm(xp, x, weight, bias, eps=1e-5):
     """Batch norm by this batch's statistics (Ioffe & Szegedy 2015): x (B, D) or (B, D, T), weight (D,), bias (D,)."""
     x_hat = _standardise(x, _batch_dims(x.ndim), eps)[0]

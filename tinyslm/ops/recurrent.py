@@ -80,6 +80,8 @@ def _check(name: str, gates: int, x: tuple, h: tuple, w_ih: tuple, w_hh: tuple, 
     if len(x) != 3 or len(h) != 2:
         raise ShapeError(f"{name}: expected x (B, T, D) and states (B, H), got x {x}, states {h}")
     (batch, time, d), hidden = x, h[-1]
+    if hidden == 0:
+        raise ShapeError(f"{name}: expected states of at least one number (H >= 1), got {h}")
     wanted = {"w_ih": (gates * hidden, d), "w_hh": (gates * hidden, hidden), "b": (gates * hidden,)}
     for key, got in {"w_ih": w_ih, "w_hh": w_hh, "b": b}.items():
         if got != wanted[key]:

@@ -94,6 +94,9 @@ def max_vjp(g, y, x, dim, keepdim):
     return spread(g, x, dim) * _ties(y, x, dim)
 
 
+max.kernel("numba", "reduce:max")
+
+
 @op(r"y = \min_i x_i", kinks="elements that tie for the minimum share the gradient equally", analytic=False)
 def min(xp, x, dim=None, keepdim=False):
     """Smallest element."""

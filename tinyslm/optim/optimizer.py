@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..device import on_device
-from ..errors import AnomalyError, CheckpointError, OptionError
+from ..errors import AnomalyError, CheckpointError, OptionError, ShapeError
 from ..tensor import Array, Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -59,12 +59,17 @@ class Optimizer:
         for p in self.parameters():
             p.grad = None
 
-    def step(self, grad_scale: float = 1.0) -> None:
+    def step(self, grad_scale: Any = 1.0) -> None:
         """Change every parameter that has a gradient; those without are left as they are, their state too.
 
         Args:
-            grad_scale: factor by which every gradient is multiplied first.
+            grad_scale: factor by which every gradient is multiplied first; on a GPU it may lie there, as an array (1,).
+
+        Raises:
+            ShapeError: a gradient that was set by hand has not its parameter's shape; nothing was changed.
         """
+        for p in self.parameters():
+            _check_shape(p)
         if self.check_finite:
             _check_finite(self.parameters())
         states = iter(self.state)
@@ -77,13 +82,13 @@ class Optimizer:
             for p, _ in members:
                 p.touch()
 
-    def update_all(self, members: Members, group: Settings, grad_scale: float) -> None:
+    def update_all(self, members: Members, group: Settings, grad_scale: Any) -> None:
         """Change the parameters of a group, given with their states, by their gradients."""
         for p, state in members:
             if p.grad is not None:
                 self.update(p._data, p.grad._data, state, group, grad_scale)
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
         """Change the array `p` in place by the gradient `g`, which is only read."""
         raise NotImplementedError(f"{type(self).__name__} has no update(). Expected: a method that changes one array")
 
@@ -180,15 +185,25 @@ def _check_finite(params: list[Tensor]) -> None:
             )
 
 
+def _check_shape(p: Tensor) -> None:
+    if p.grad is not None and p.grad.shape != p.shape:
+        raise ShapeError(f"The gradient of a parameter {p.name or ''} has another shape than the parameter\n"
+                         f"  Expected: {p.shape}\n  Got: {p.grad.shape}")  # fmt: skip
+
+
 def state_array(state: dict[str, Any], name: str, like: Array) -> Array:
-    """The array `name` of a parameter's state; zeros at the first step."""
+    """The array `name` of a parameter's state, in the parameter's number type; zeros at the first step."""
     if name not in state:
         state[name] = np.zeros_like(like)
+    elif state[name].dtype != like.dtype:
+        state[name] = state[name].astype(like.dtype)
     return state[name]
 
 
-def scaled(g: Array, p: Array, grad_scale: float, weight_decay: float) -> Array:
+def scaled(g: Array, p: Array, grad_scale: Any, weight_decay: float) -> Array:
     """The gradient times grad_scale, plus weight_decay times p: the gradient of L + weight_decay/2 |p|²."""
-    if grad_scale != 1:
+    if not isinstance(grad_scale, (int, float)):
+        g = g * grad_scale.astype(g.dtype, copy=False)
+    elif grad_scale != 1:
         g = g * grad_scale
     return g + weight_decay * p if weight_decay else g

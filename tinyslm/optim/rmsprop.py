@@ -43,7 +43,7 @@ class RMSprop(Optimizer):
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**settings, "momentum": momentum, "centered": centered}, check_finite)
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
         """Change one array in place."""
         g = scaled(g, p, grad_scale, group["weight_decay"])
         step = g / (np.sqrt(self._spread(g, state, group)) + group["eps"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..tensor import Array
-from .optimizer import Optimizer, Params, Settings, scaled
+from .optimizer import Optimizer, Params, Settings, scaled, state_array
 
 
 class SGD(Optimizer):
@@ -45,7 +45,7 @@ class SGD(Optimizer):
         if group["nesterov"] and not (group["momentum"] > 0 and group["dampening"] == 0):
             raise OptionError("SGD: nesterov needs momentum above 0 and dampening 0")
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: float) -> None:
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
         """Change one array in place."""
         g = scaled(g, p, grad_scale, group["weight_decay"])
         if group["momentum"]:
@@ -54,8 +54,9 @@ class SGD(Optimizer):
 
     def _direction(self, g: Array, state: dict[str, Any], group: Settings) -> Array:
         if "momentum_buffer" in state:
-            state["momentum_buffer"] *= group["momentum"]
-            state["momentum_buffer"] += (1 - group["dampening"]) * g
+            v = state_array(state, "momentum_buffer", g)
+            v *= group["momentum"]
+            v += (1 - group["dampening"]) * g
         else:
             state["momentum_buffer"] = g.copy()
         v = state["momentum_buffer"]

@@ -20,13 +20,12 @@ import numpy as np
 
 from .. import optim
 from ..data import Batches, Table, check_leak, stratified_split
-from ..device import on_device
+from ..device import array_module, fetch, on_device, to_host
 from ..engine import no_grad
 from ..errors import CheckpointError, DataError, OptionError
 from ..files import write_text
 from ..metrics import ClassReport, class_report
 from ..models import Classifier, ClassifierConfig, TextClassifier
-from ..tensor import Tensor
 from ..text import WordTokenizer
 from ..training import Progress, Result, Trainer, forget, forget_checkpoint
 
@@ -256,15 +255,19 @@ class ClassifierTraining:
 
     def _run(self, part: str, batch_size: int = 256) -> tuple[float, np.ndarray]:
         ids, classes = self.arrays[part]
-        total, found = 0.0, []
+        losses: list[Any] = []
+        found: list[Any] = []
         self.classifier.model.eval()
         with no_grad():
             for start in range(0, len(ids), batch_size):
                 rows = slice(start, start + batch_size)
                 loss, predicted = self.classifier.model.loss(ids[rows], classes[rows])
-                total += loss.item() * len(predicted)
-                found.append(Tensor.wrap(predicted).numpy())
-        return total / len(ids), np.concatenate(found)
+                losses.append(loss._data)
+                found.append(predicted)
+        # On a GPU the numbers are read here and not in the loop, which would wait for each batch.
+        total = sum(loss * len(some) for loss, some in zip(fetch(losses), found, strict=True))
+        xp: Any = array_module()
+        return total / len(ids), to_host(xp.concatenate(found))
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the result, the data as a hash, in JSON's types."""
