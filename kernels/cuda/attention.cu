@@ -7,7 +7,7 @@
 // over tiles of OTHER keys (or queries). Line `ty` serves rows ty, ty + 16, ... of the own tile and its thread `tx`
 // columns tx, tx + 16, ...: each number loaded from shared memory is used OWN / 16 or OTHER / 16 times.
 // Running softmax: with each tile the maximum m may grow; sum and output so far are then scaled by exp(m_old - m_new).
-// Backward: from the saved log-sum-exp the weights p come back as exp(score - lse). One kernel owns queries (dq), one
+// Backward: from the saved maxima and sums the weights p come back as exp(score - m) / sum. One kernel owns queries (dq), one
 // owns keys (dk, dv): no atomics, so the same bits every time.
 // Source: Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao and others 2022 (FlashAttention).
 // Constants: D, E widths; OWN, OTHER tile sizes, multiples of 16; MASK 1 where numbers are added to the scores.
@@ -109,18 +109,19 @@ __device__ __forceinline__ real line_sum(real v) {
     return v;
 }
 
-// grid (ceil(T / OWN), heads). Writes out (heads, T, E) and lse (heads, T), which is +inf for a query that sees nothing.
+// grid (heads, ceil(T / OWN)). Writes out (heads, T, E); the largest scores and 1 / sums (heads, T), 0 for a query
+// that sees nothing.
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
 attention_forward(const real* q, const real* k, const real* v, const real* mask, const long long* which, int step, int causal,
-                  real scale, real* out, real* lse, int queries, int keys) {
+                  real scale, real* out, real* tops, real* inverses, int queries, int keys) {
     extern __shared__ real memory[];
     real* own_q = memory;                            // (OWN, D + 1)
     real* other_k = own_q + OWN * (D + 1);           // (OTHER, D + 1)
     real* other_v = other_k + OTHER * (D + 1);       // (OTHER, E + 1)
     real* weights = other_v + OTHER * (E + 1);       // (OWN, OTHER + 1)
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     real top[ROWS], sum[ROWS], total[ROWS][PARTS(E)], s[ROWS][COLS];
 #pragma unroll
     for (int i = 0; i < ROWS; ++i) {
@@ -162,9 +163,13 @@ attention_forward(const real* q, const real* k, const real* v, const real* mask,
     for (int i = 0; i < ROWS; ++i) {
         const int t = first + ty() + 16 * i;
         const bool sees = sum[i] != 0;
-        if (tx() == 0 && t < queries) lse[head * queries + t] = sees ? top[i] + log(sum[i]) : -NEGATIVE_INFINITY;
+        const real inverse = sees ? (real)1 / sum[i] : (real)0;
+        if (tx() == 0 && t < queries) {
+            tops[head * queries + t] = sees ? top[i] : (real)0;
+            inverses[head * queries + t] = inverse;
+        }
 #pragma unroll
-        for (int c = 0; c < PARTS(E); ++c) total[i][c] = sees ? total[i][c] / sum[i] : (real)0;
+        for (int c = 0; c < PARTS(E); ++c) total[i][c] *= inverse;
     }
     store<E>(out + head * queries * E, total, first, queries, 1);
 }
@@ -177,16 +182,16 @@ struct Tiles {
           other_e(other_d + OTHER * (D + 1)), weights(other_e + OTHER * (E + 1)) {}
 };
 
-// With p = exp(score - lse), dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (ceil(T / OWN), heads).
+// With p = exp(score - top) / sum, dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (heads, ceil(T / OWN)).
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
 attention_backward_queries(const real* q, const real* k, const real* v, const real* g, const real* mask, const long long* which,
-                           int step, int causal, real scale, const real* lse, const real* delta, real* dq, int queries,
+                           int step, int causal, real scale, const real* tops, const real* inverses, const real* delta, real* dq, int queries,
                            int keys) {
     extern __shared__ real memory[];
     const Tiles tile(memory);                        // own q, g and other k, v
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     real s[ROWS][COLS], dp[ROWS][COLS], total[ROWS][PARTS(D)] = {};
     load<D>(tile.own_d, q + head * queries * D, first, OWN, queries);
     load<E>(tile.own_e, g + head * queries * E, first, OWN, queries);
@@ -201,12 +206,12 @@ attention_backward_queries(const real* q, const real* k, const real* v, const re
 #pragma unroll
         for (int i = 0; i < ROWS; ++i) {
             const int t = first + ty() + 16 * i;
-            const real row_lse = of_query(lse, t, queries);
+            const real top = of_query(tops, t, queries), inverse = of_query(inverses, t, queries);
             const real row_delta = of_query(delta, t, queries);
 #pragma unroll
             for (int j = 0; j < COLS; ++j) {
                 const real x = score(s[i][j], scale, masking, t, n + tx() + 16 * j, queries, keys);
-                s[i][j] = exp(x - row_lse) * (dp[i][j] - row_delta);
+                s[i][j] = exp(x - top) * inverse * (dp[i][j] - row_delta);
             }
         }
         share(tile.weights, s);
@@ -215,16 +220,16 @@ attention_backward_queries(const real* q, const real* k, const real* v, const re
     store<D>(dq + head * queries * D, total, first, queries, scale);
 }
 
-// dv = p^T g, dk = scale ds^T q. grid (ceil(S / OWN), heads): here the own tile holds keys, the other tiles queries.
+// dv = p^T g, dk = scale ds^T q. grid (heads, ceil(S / OWN)): here the own tile holds keys, the other tiles queries.
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
 attention_backward_keys(const real* q, const real* k, const real* v, const real* g, const real* mask, const long long* which,
-                        int step, int causal, real scale, const real* lse, const real* delta, real* dk, real* dv, int queries,
+                        int step, int causal, real scale, const real* tops, const real* inverses, const real* delta, real* dk, real* dv, int queries,
                         int keys) {
     extern __shared__ real memory[];
     const Tiles tile(memory);                        // own k, v and other q, g
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     real s[ROWS][COLS], dp[ROWS][COLS], total_k[ROWS][PARTS(D)] = {}, total_v[ROWS][PARTS(E)] = {};
     load<D>(tile.own_d, k + head * keys * D, first, OWN, keys);
     load<E>(tile.own_e, v + head * keys * E, first, OWN, keys);
@@ -239,12 +244,12 @@ attention_backward_keys(const real* q, const real* k, const real* v, const real*
 #pragma unroll
         for (int j = 0; j < COLS; ++j) {
             const int t = n + tx() + 16 * j;
-            const real row_lse = of_query(lse, t, queries);
+            const real top = of_query(tops, t, queries), inverse = of_query(inverses, t, queries);
             const real row_delta = of_query(delta, t, queries);
 #pragma unroll
             for (int i = 0; i < ROWS; ++i) {
                 const real x = score(s[i][j], scale, masking, t, first + ty() + 16 * i, queries, keys);
-                s[i][j] = exp(x - row_lse);
+                s[i][j] = exp(x - top) * inverse;
                 dp[i][j] = s[i][j] * (dp[i][j] - row_delta);
             }
         }

@@ -11,14 +11,14 @@ __device__ __forceinline__ real score(real product, real scale, const Masking& m
     if (t >= queries || s >= keys || (m.causal && s > t + keys - queries)) return NEGATIVE_INFINITY;
     real x = product * scale;
 #if MASK
-    x += m.values[(m.which[blockIdx.y] * (m.step ? queries : 1) + (long long)t * m.step) * keys + s];
+    x += m.values[(m.which[blockIdx.x] * (m.step ? queries : 1) + (long long)t * m.step) * keys + s];
 #endif
     return x;
 }
 
-// A number that there is for each query, such as lse; 0 past the end.
+// A number that there is for each query, such as its largest score; 0 past the end.
 __device__ __forceinline__ real of_query(const real* values, int t, int queries) {
-    return t < queries ? values[(long long)blockIdx.y * queries + t] : (real)0;
+    return t < queries ? values[(long long)blockIdx.x * queries + t] : (real)0;
 }
 
 // delta = rowsum(g out): what every dp of a row has in common. A warp for each row, 8 rows in a block of (32, 8).

@@ -15,9 +15,13 @@ WIDEST = 128  # head on tensor cores: the sums of a wider one do not fit into re
 
 
 class Saved(NamedTuple):
-    """What backward needs: the log-sum-exp of each query's scores, and in which format they were computed."""
+    """What backward needs: for each query the largest score and 1 / sum of e^(score - largest), and the format.
 
-    lse: Array
+    Both, and not the log-sum-exp alone: beside a score of -1e9 the logarithm of the sum would be rounded away.
+    """
+
+    tops: Array
+    inverses: Array
     format: int
 
 
@@ -32,9 +36,9 @@ class Problem(NamedTuple):
     shared: dict[str, int]  # bytes for each kernel
 
     def launch(self, kernel: str, rows: int, arguments: list) -> None:
-        """Start `attention_forward` or another whose grid is tiles of so many rows by heads."""
+        """Start `attention_forward` or another whose grid is heads by tiles of so many rows."""
         own, tensor_cores = self.constants["OWN"], "FORMAT" in self.constants
-        grid, threads = (-(-rows // own), self.heads), (2 * own if tensor_cores else THREADS,)
+        grid, threads = (self.heads, -(-rows // own)), (2 * own if tensor_cores else THREADS,)
         every = [*arguments, self.queries, self.keys]
         launch(f"{self.family}:attention_{kernel}", grid, threads, every, self.shared[kernel], **self.constants)
 
@@ -50,9 +54,10 @@ def attention_forward(
     """softmax(scale q k^T + mask) v, as in `kernels/cpu/attention.py`."""
     chosen, xp = product_format(q.dtype) if max(q.shape[-1], v.shape[-1]) <= WIDEST else 0, array_library()
     problem = _problem(q, k, v, mask, causal, scale, chosen)
-    out, lse = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype), xp.empty(q.shape[:-1], q.dtype)
-    problem.launch("forward", problem.queries, [ready(q), ready(k), ready(v), *problem.settings, out, lse])
-    return out, Saved(lse, chosen)
+    out, saved = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype), xp.empty((2, *q.shape[:-1]), q.dtype)
+    tops, inverses = saved[0], saved[1]
+    problem.launch("forward", problem.queries, [ready(q), ready(k), ready(v), *problem.settings, out, tops, inverses])
+    return out, Saved(tops, inverses, chosen)
 
 
 def attention_backward(
@@ -71,10 +76,10 @@ def attention_backward(
     problem, xp = _problem(*arrays, mask, causal, scale, saved.format), array_library()
     q, k, v, g = (ready(a) for a in (*arrays, g))
     dq, dk, dv = (xp.empty(a.shape, a.dtype) for a in (q, k, v))
-    delta = xp.empty(saved.lse.shape, q.dtype)
+    delta = xp.empty(saved.tops.shape, q.dtype)
     block, grid = (32, ROWS_PER_BLOCK), (-(-delta.size // ROWS_PER_BLOCK),)
     launch(f"{problem.family}:attention_delta", grid, block, [g, ready(out), delta, delta.size], **problem.constants)
-    inputs = [q, k, v, g, *problem.settings, saved.lse, delta]
+    inputs = [q, k, v, g, *problem.settings, saved.tops, saved.inverses, delta]
     if needs[0]:
         problem.launch("backward_queries", problem.queries, [*inputs, dq])
     if needs[1] or needs[2]:

@@ -96,17 +96,18 @@ __device__ __forceinline__ float row_sum(float v) {
     return v + __shfl_xor_sync(ALL_LANES, v, 2);
 }
 
-// grid (ceil(T / OWN), heads). Writes out (heads, T, E) and lse (heads, T), which is +inf for a query that sees nothing.
+// grid (heads, ceil(T / OWN)). Writes out (heads, T, E); the largest scores and 1 / sums (heads, T), 0 for a query
+// that sees nothing.
 extern "C" __global__ void __launch_bounds__(LANES, 2)
 attention_forward(const float* q, const float* k, const float* v, const float* mask, const long long* which, int step,
-                  int causal, float scale, float* out, float* lse, int queries, int keys) {
+                  int causal, float scale, float* out, float* tops, float* inverses, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_q = memory;                                  // OWN rows
     Pair* other_k = own_q + OWN * IN_ROWS(D);              // OTHER rows
     Pair* other_v = other_k + OTHER * IN_ROWS(D);          // OTHER / 2 rows of pairs
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     float top[2] = {NEGATIVE_INFINITY, NEGATIVE_INFINITY}, sum[2] = {};    // of rows g and g + 8
     Sums s[OTHER / 8], total[WIDE(E) / 8] = {};
     load_rows<D>(own_q, q + head * queries * D, first, OWN, queries);
@@ -148,19 +149,23 @@ attention_forward(const float* q, const float* k, const float* v, const float* m
     for (int i = 0; i < 2; ++i) {
         const int t = row_of(first, 2 * i);
         const bool sees = sum[i] != 0;
-        if (lane_t() == 0 && t < queries) lse[head * queries + t] = sees ? top[i] + log(sum[i]) : -NEGATIVE_INFINITY;
+        const float inverse = sees ? 1 / sum[i] : 0.f;
+        if (lane_t() == 0 && t < queries) {
+            tops[head * queries + t] = sees ? top[i] : 0.f;
+            inverses[head * queries + t] = inverse;
+        }
 #pragma unroll
         for (int j = 0; j < WIDE(E) / 8; ++j)
 #pragma unroll
-            for (int c = 2 * i; c < 2 * i + 2; ++c) total[j].c[c] = sees ? total[j].c[c] / sum[i] : 0.f;
+            for (int c = 2 * i; c < 2 * i + 2; ++c) total[j].c[c] *= inverse;
     }
     store<E>(out + head * queries * E, total, first, queries, 1);
 }
 
-// With p = exp(score - lse), dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (ceil(T / OWN), heads).
+// With p = exp(score - top) / sum, dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (heads, ceil(T / OWN)).
 extern "C" __global__ void __launch_bounds__(LANES, 2)
 attention_backward_queries(const float* q, const float* k, const float* v, const float* g, const float* mask,
-                           const long long* which, int step, int causal, float scale, const float* lse, const float* delta,
+                           const long long* which, int step, int causal, float scale, const float* tops, const float* inverses, const float* delta,
                            float* dq, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_q = memory;
@@ -169,14 +174,15 @@ attention_backward_queries(const float* q, const float* k, const float* v, const
     Pair* other_v = other_k + OTHER * IN_ROWS(D);
     Pair* columns_k = other_v + OTHER * IN_ROWS(E);
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     Sums s[OTHER / 8], dp[OTHER / 8], total[WIDE(D) / 8] = {};
-    float row_lse[2], row_delta[2];
+    float top[2], inverse[2], row_delta[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         const int t = row_of(first, 2 * i);
-        row_lse[i] = of_query(lse, t, queries);
+        top[i] = of_query(tops, t, queries);
+        inverse[i] = of_query(inverses, t, queries);
         row_delta[i] = of_query(delta, t, queries);
     }
     load_rows<D>(own_q, q + head * queries * D, first, OWN, queries);
@@ -195,17 +201,17 @@ attention_backward_queries(const float* q, const float* k, const float* v, const
 #pragma unroll
             for (int c = 0; c < 4; ++c) {
                 const float x = score(s[j].c[c], scale, masking, row_of(first, c), column_of(n, j, c), queries, keys);
-                s[j].c[c] = exp(x - row_lse[c / 2]) * (dp[j].c[c] - row_delta[c / 2]);
+                s[j].c[c] = exp(x - top[c / 2]) * inverse[c / 2] * (dp[j].c[c] - row_delta[c / 2]);
             }
         accumulate<D>(s, columns_k, total);
     }
     store<D>(dq + head * queries * D, total, first, queries, scale);
 }
 
-// dv = p^T g, dk = scale ds^T q. grid (ceil(S / OWN), heads): here the own tile holds keys, the other tiles queries.
+// dv = p^T g, dk = scale ds^T q. grid (heads, ceil(S / OWN)): here the own tile holds keys, the other tiles queries.
 extern "C" __global__ void __launch_bounds__(LANES, 2)
 attention_backward_keys(const float* q, const float* k, const float* v, const float* g, const float* mask,
-                        const long long* which, int step, int causal, float scale, const float* lse, const float* delta,
+                        const long long* which, int step, int causal, float scale, const float* tops, const float* inverses, const float* delta,
                         float* dk, float* dv, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_k = memory;
@@ -215,8 +221,8 @@ attention_backward_keys(const float* q, const float* k, const float* v, const fl
     Pair* columns_q = other_g + OTHER * IN_ROWS(E);
     Pair* columns_g = columns_q + OTHER / 2 * IN_COLUMNS(D);
     const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.y;
-    const int first = blockIdx.x * OWN;
+    const long long head = blockIdx.x;
+    const int first = blockIdx.y * OWN;
     Sums s[OTHER / 8], dp[OTHER / 8], total_k[WIDE(D) / 8] = {}, total_v[WIDE(E) / 8] = {};
     load_rows<D>(own_k, k + head * keys * D, first, OWN, keys);
     load_rows<E>(own_v, v + head * keys * E, first, OWN, keys);
@@ -235,11 +241,14 @@ attention_backward_keys(const float* q, const float* k, const float* v, const fl
 #pragma unroll
             for (int c = 0; c < 4; ++c) {
                 const int t = column_of(n, j, c);
-                const float row_lse = of_query(lse, t, queries), row_delta = of_query(delta, t, queries);
                 const float x = score(s[j].c[c], scale, masking, t, row_of(first, c), queries, keys);
-                s[j].c[c] = exp(x - row_lse);
-                dp[j].c[c] = s[j].c[c] * (dp[j].c[c] - row_delta);
+                s[j].c[c] = exp(x - of_query(tops, t, queries)) * of_query(inverses, t, queries);
             }
+#pragma unroll
+        for (int j = 0; j < OTHER / 8; ++j)
+#pragma unroll
+            for (int c = 0; c < 4; ++c)        // a loop of its own, for fewer registers at once
+                dp[j].c[c] = s[j].c[c] * (dp[j].c[c] - of_query(delta, column_of(n, j, c), queries));
         accumulate<E>(s, columns_g, total_v);
         accumulate<D>(dp, columns_q, total_k);
     }

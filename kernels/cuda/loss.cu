@@ -67,7 +67,8 @@ cross_entropy_backward(const real* x, const long long* target, const real* weigh
     dx += (long long)row * classes;
     const long long t = target[row];
     const bool counts = t != ignore, known = t >= 0 && t < classes;
-    const real scale = counts ? g[(long long)row * g_step] / (mean ? divisor[0] : (real)1) : (real)0;
+    const real count = mean ? divisor[0] : (real)1;        // 0 where no target has a weight: nothing is to be learned
+    const real scale = counts && count != 0 ? g[(long long)row * g_step] / count : (real)0;
     const real hit = !counts ? (real)0 : known ? scale * ((real)1 - smooth) * weight[t] : NOT_A_NUMBER;
     real all_weights = 0;
     if (smooth > 0) {

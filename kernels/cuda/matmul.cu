@@ -13,17 +13,17 @@ extern "C" __global__ void __launch_bounds__(256) add_bias(real* y, const real* 
     for (int j = threadIdx.x; j < cols; j += blockDim.x) y[j] += bias[j];
 }
 
-// Sums down the columns over rows blockIdx.y * stretch up to the next stretch, into sums (gridDim.y, cols).
+// Sums down the columns over rows blockIdx.x * stretch up to the next stretch, into sums (gridDim.x, cols).
 extern "C" __global__ void __launch_bounds__(256)
 column_sums(const real* x, real* sums, int rows, int cols, int stretch) {
     __shared__ real part[8][33];
-    const int lane = threadIdx.x, line = threadIdx.y, j = blockIdx.x * 32 + lane;
-    const int end = min(rows, (int)(blockIdx.y + 1) * stretch);
+    const int lane = threadIdx.x, line = threadIdx.y, j = blockIdx.y * 32 + lane;
+    const int end = min(rows, (int)(blockIdx.x + 1) * stretch);
     real sum = 0;
-    for (int r = blockIdx.y * stretch + line; r < end && j < cols; r += 8) sum += x[(long long)r * cols + j];
+    for (int r = blockIdx.x * stretch + line; r < end && j < cols; r += 8) sum += x[(long long)r * cols + j];
     part[line][lane] = sum;
     __syncthreads();
     if (line > 0 || j >= cols) return;
     for (int k = 1; k < 8; ++k) sum += part[k][lane];
-    sums[(long long)blockIdx.y * cols + j] = sum;
+    sums[(long long)blockIdx.x * cols + j] = sum;
 }

@@ -33,5 +33,5 @@ def column_sums(rows: Array) -> Array:
     count, cols = rows.shape
     stretch = max(STRETCH, -(-count // MOST_STRETCHES))
     sums = array_library().empty((-(-count // stretch), cols), rows.dtype)
-    launch("matmul:column_sums", (-(-cols // 32), len(sums)), (32, 8), [rows, sums, *rows.shape, stretch])
+    launch("matmul:column_sums", (len(sums), -(-cols // 32)), (32, 8), [rows, sums, *rows.shape, stretch])
     return sums[0] if len(sums) == 1 else sums.sum(axis=0)

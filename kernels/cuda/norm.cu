@@ -68,15 +68,15 @@ norm_backward(const real* x, const real* g, const real* weight, const real* mean
     }
 }
 
-// Partial sums of g n and of g over rows blockIdx.y * stretch up to the next stretch, into sums (2, gridDim.y, cols).
+// Partial sums of g n and of g over rows blockIdx.x * stretch up to the next stretch, into sums (2, gridDim.x, cols).
 extern "C" __global__ void __launch_bounds__(256)
 norm_backward_weights(const real* x, const real* g, const real* means, const real* scales, real* sums, int rows, int cols,
                       int stretch) {
     __shared__ real weight_part[8][33], bias_part[8][33];
-    const int lane = threadIdx.x, line = threadIdx.y, j = blockIdx.x * 32 + lane;
-    const int end = min(rows, (int)(blockIdx.y + 1) * stretch);
+    const int lane = threadIdx.x, line = threadIdx.y, j = blockIdx.y * 32 + lane;
+    const int end = min(rows, (int)(blockIdx.x + 1) * stretch);
     real dweight = 0, dbias = 0;
-    for (int r = blockIdx.y * stretch + line; r < end && j < cols; r += 8) {
+    for (int r = blockIdx.x * stretch + line; r < end && j < cols; r += 8) {
         const long long at = (long long)r * cols + j;
         dweight += g[at] * (x[at] - means[r]) * scales[r];
         dbias += g[at];
@@ -89,6 +89,6 @@ norm_backward_weights(const real* x, const real* g, const real* means, const rea
         dweight += weight_part[k][lane];
         dbias += bias_part[k][lane];
     }
-    sums[(long long)blockIdx.y * cols + j] = dweight;
-    sums[((long long)gridDim.y + blockIdx.y) * cols + j] = dbias;
+    sums[(long long)blockIdx.x * cols + j] = dweight;
+    sums[((long long)gridDim.x + blockIdx.x) * cols + j] = dbias;
 }

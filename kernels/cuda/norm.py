@@ -55,6 +55,6 @@ def _weight_sums(rows: Array, g: Array, means: Array, scales: Array) -> Array:
     """The gradients of weight and bias, (2, D)."""
     stretches = -(-len(rows) // STRETCH)
     sums = array_library().empty((2, stretches, rows.shape[1]), rows.dtype)
-    grid = (-(-rows.shape[1] // 32), stretches)
+    grid = (stretches, -(-rows.shape[1] // 32))  # x alone may exceed 65,535
     launch("norm:norm_backward_weights", grid, (32, 8), [rows, g, means, scales, sums, *rows.shape, STRETCH])
     return sums.sum(axis=1)

@@ -50,6 +50,25 @@ def test_queries_that_see_nothing():
     check_op(attention, "attention", arrays((1,), 40, 3, 3, 3), "float32", causal=True)
 
 
+@pytest.mark.parametrize("low", [-1e4, -1e9, float(np.finfo(np.float32).min)])
+def test_a_row_of_low_numbers_alone_is_even(low):
+    given = arrays((2,), 35, 37, 4, 5)
+    given[0][:, 3] = 0  # where all scores are equal, their loss beside the low number changes nothing
+    mask = np.zeros((35, 37))
+    mask[3] = low
+    check_op(attention, "attention", given, "float32", SETTINGS[:2], mask=mask)
+
+
+def test_many_heads_lie_along_the_axis_of_the_grid_that_is_long_enough(monkeypatch):
+    grids = []
+    monkeypatch.setattr(attention, "launch", lambda name, grid, *rest, **constants: grids.append(grid))
+    q = np.zeros((70_000, 1, 1), np.float32)
+    with emulated():
+        out, saved = attention.attention_forward(q, q, q)
+        attention.attention_backward(out, out, saved, (q, q, q), (True, True, True))
+    assert len(grids) == 4 and all(max(grid[1:], default=0) < 65_536 for grid in grids)
+
+
 @pytest.mark.parametrize("limit, tiles", [(232_448, (64, 32)), (20_000, (32, 32)), (8_000, (16, 16))])
 def test_smaller_tiles_where_shared_memory_is_short(limit, tiles):
     q, k, v = (a.astype(np.float32) for a in arrays((1,), 40, 40, 16, 16))

@@ -172,8 +172,8 @@ MISTAKES = {
     "the sum is not scaled down": ("sum[i] = sum[i] * shrink + row_sum(more)", "sum[i] += row_sum(more)"),
     "the output is not scaled down": (r"total[j].c[2 * i + 1] *= shrink;", ""),
     "half of a row's maximum": ("return larger(v, __shfl_xor_sync(ALL_LANES, v, 2));", "return v;"),
-    "rows 8 apart have one lse": ("exp(x - row_lse[c / 2])", "exp(x - row_lse[0])"),
-    "no delta": ("(dp[j].c[c] - row_delta);", "dp[j].c[c];"),
+    "rows 8 apart have one sum": ("inverse[c / 2]", "inverse[0]"),
+    "no delta": (" - of_query(delta, column_of(n, j, c), queries))", ")"),
     "the mask sees other columns": ("first + 8 * j + 2 * lane_t() + c % 2", "first + 8 * j + lane_t() + c % 2"),
     "the other rows of the own tile": ("own += threadIdx.x / 32 * 16", "own += threadIdx.x / 32 * 8"),
 }

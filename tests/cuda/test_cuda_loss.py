@@ -38,6 +38,19 @@ def test_no_rows_and_all_ignored():
             np.testing.assert_array_equal(gradient, np.zeros_like(x))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_targets_without_weight_teach_nothing(smoothing):
+    with emulated():
+        x, t, w = numbers(1, 3, 4), np.array([0, 0, 2]), np.array([0.0, 1.0, 0.0, 1.0])
+        out, saved = loss.cross_entropy_forward(x, t, weight=w, label_smoothing=smoothing)
+        gradient = loss.cross_entropy_backward(
+            np.ones(()), out, saved, (x, t), (True, False), weight=w, label_smoothing=smoothing
+        )[0]
+        assert np.isfinite(gradient).all()
+        if smoothing == 0:
+            np.testing.assert_array_equal(gradient, np.zeros_like(x))
+
+
 def test_weights_that_do_not_fit_are_refused():
     with emulated(), pytest.raises(ValueError, match="one weight for each class"):
         loss.cross_entropy_forward(numbers(1, 3, 4), np.array([0, 1, 2]), weight=np.ones(3))

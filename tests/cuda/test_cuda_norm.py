@@ -30,3 +30,13 @@ def test_constant_rows_and_single_needs():
         dx, dweight, dbias = norm.layer_norm_backward(x, out, saved, (x, w, b), (False, False, True))
         assert dx is None and dweight is None
         close(dbias, np.full(7, 3e3))
+
+
+def test_many_rows_lie_along_the_axis_of_the_grid_that_is_long_enough(monkeypatch):
+    grids = []
+    monkeypatch.setattr(norm, "launch", lambda name, grid, *rest, **constants: grids.append(grid))
+    x, w = np.zeros((70_000 * norm.STRETCH, 1), np.float32), np.ones(1, np.float32)
+    with emulated():
+        out, saved = norm.layer_norm_forward(x, w, w)
+        norm.layer_norm_backward(x, out, saved, (x, w, w), (True, True, True))
+    assert len(grids) == 3 and all(max(grid[1:], default=0) < 65_536 for grid in grids)

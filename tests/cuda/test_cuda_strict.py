@@ -241,7 +241,7 @@ def test_on_the_cpu_the_loop_reads_in_each_step(monkeypatch):
         on_gpu = trainer()[0].run().history
     for a, b in zip(on_cpu, on_gpu, strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
-    with pytest.raises(OptionError, match="read_every: expected at least 1, got 0"):
+    with pytest.raises(OptionError, match="Expected read_every as a whole number of at least 1"):
         trainer(read_every=0)
 
 
