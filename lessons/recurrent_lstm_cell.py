@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 import tinyslm as ts
 from tinyslm.lesson import check, figure
+from tinyslm.plot import COLOURS
 
 rng = np.random.default_rng(0)
 B, T, D, H = 2, 12, 3, 5
@@ -241,20 +242,19 @@ panels = picture.subplots(3, 2, sharex=True, sharey="row")
 for column, (name, candidate) in enumerate({"as printed: sigmoid": ts.sigmoid, "repaired: tanh": ts.tanh}.items()):
     cs, hs = run(sentence, candidate)
     before = ts.cat(ts.tensor(np.zeros((1, 1, H))), hs[:, :-1], dim=1)
-    unit = 0
-    for k, style, colour in zip("fio", ("-", "--", ":"), ("#0072B2", "#D55E00", "#009E73"), strict=True):
-        values = gate(before, sentence, W[k], b[k]).numpy()[0, :, unit]
-        panels[0, column].plot(values, style, color=colour, label=f"{k}, unit 1")
+    for k, style in zip("fio", ("-", "--", ":"), strict=True):
+        values = gate(before, sentence, W[k], b[k]).numpy()[0, :, 0]
+        panels[0, column].plot(values, style, color=COLOURS[0], label=f"{k}, unit 1")
     for row, series in ((1, cs), (2, hs)):
-        panels[row, column].plot(series.numpy()[0], color="#0072B2", linewidth=1.1)
+        for values, colour in zip(series.numpy()[0].T, COLOURS[:H], strict=True):
+            panels[row, column].plot(values, color=colour, linewidth=1.3)
         panels[row, column].axhline(0, color="#555555", linewidth=0.8)
     panels[0, column].set(title=name, ylim=(-0.05, 1.05))
     panels[2, column].set_xticks(range(len(words)), words, rotation=60)
-    panels[2, column].set_xlabel("step")
 for row, label in enumerate(("gate", f"cell c, {H} units", f"output h, {H} units")):
     panels[row, 0].set_ylabel(label)
 picture.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8.5)
-figure(picture, "The same random weights and word vectors. As printed, cells and outputs never go below 0.")
+figure(picture, "The same random weights, a colour per unit. As printed, cells and outputs never go below 0.")
 
 # %% [markdown]
 # ## Your turn

@@ -145,7 +145,9 @@ def test_weights_that_are_not_finite_are_reported(tmp_path):
     bad = {"w": np.array([1, np.nan, np.inf]), "ok": np.ones(2), "ids": np.arange(2)}
     expected = ["w: 2 of 3 numbers are NaN or infinite"]
     assert cp.save_model(tmp_path, bad, CONFIG) == expected
-    weights, config = cp.load_model(tmp_path)
+    with pytest.raises(CheckpointError, match=r"finite weights\n  Got: w: 2 of 3 numbers are NaN or infinite\n"):
+        cp.load_model(tmp_path)
+    weights, config = cp.load_model(tmp_path, allow_not_finite=True)
     assert config["warnings"] == expected
     assert np.array_equal(weights["w"], bad["w"], equal_nan=True)
     assert cp.save_state(tmp_path, bad, {}) == cp.load_state(tmp_path)[1]["warnings"] == expected
@@ -318,11 +320,50 @@ def test_edits_of_the_config_count(model):
     assert cp.load_model(model)[1]["labels"] == ["good", "bad"]
 
 
-def test_weights_of_a_later_save_bring_their_own_config(model, tmp_path):
+def cut_short(monkeypatch, name, folder, hidden):
+    """A save that ends where the function `name` of the module would be called for `hidden`."""
+    whole = getattr(cp, name)
+
+    def stop(path, content, *rest, **more):
+        if name == "_write_arrays" or "followed_by" not in content:
+            raise KeyboardInterrupt
+        return whole(path, content, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cp, name, stop)
+        with pytest.raises(KeyboardInterrupt):
+            cp.save_model(folder, {"w": np.ones(hidden)}, {**CONFIG, "hidden": hidden})
+
+
+def test_weights_of_a_later_save_bring_their_own_config(model, monkeypatch):
+    cut_short(monkeypatch, "write_text", model, 5)  # killed before config.json
+    for _ in range(2):
+        weights, config = cp.load_model(model)
+        assert weights["w"].shape == (config["hidden"],) == (5,)
+        cut_short(monkeypatch, "_write_arrays", model, 6)  # and the next one before the weights
+    cut_short(monkeypatch, "write_text", model, 7)
+    assert cp.load_model(model)[1]["hidden"] == 7
+    cp.save_model(model, {"w": np.ones(8)}, {**CONFIG, "hidden": 8})
+    assert "followed_by" not in (model / "config.json").read_text("utf-8")
+    assert cp.load_model(model)[1] == {**cp.load_model(model)[1], **CONFIG, "hidden": 8}
+
+
+def test_edits_survive_a_save_that_is_cut_short(model, monkeypatch):
+    edit(model / "config.json", labels=["good", "bad"])
+    cut_short(monkeypatch, "_write_arrays", model, 5)
+    loaded = cp.load_model(model)[1]
+    assert loaded["labels"] == ["good", "bad"]
+    assert "followed_by" not in loaded
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_files_of_two_models_in_one_folder_are_refused(model, tmp_path, name):
     cp.save_model(tmp_path / "new", {"w": np.ones(5)}, {**CONFIG, "hidden": 5})
-    (tmp_path / "new" / "model.safetensors").replace(model / "model.safetensors")  # killed before config.json
-    weights, config = cp.load_model(model)
-    assert weights["w"].shape == (config["hidden"],) == (5,)
+    (tmp_path / "new" / name).replace(model / name)
+    with pytest.raises(CheckpointError, match=r"different models\.(.|\n)*they differ in hidden\)(.|\n)*delete config"):
+        cp.load_model(model)
+    (model / "config.json").unlink()  # the remedy
+    assert cp.load_model(model)[1]["hidden"] == (5 if name == "model.safetensors" else 4)
 
 
 def test_plain_weights_from_elsewhere_go_with_the_config(model):

@@ -295,6 +295,34 @@ def test_bad_options_are_refused_by_name(command, data, tmp_path, options):
     assert not (tmp_path / "m").exists()
 
 
+MEANT = {
+    "lessons run basics_numerc": "basics_numeric",
+    "lessons run A99": "A9",
+    "derive layernorm": "layer_norm",
+    "train classifier revews": "reviews",
+    "train classifier --model lsmt": "lstm",
+    "train classifier --optimizer adm": "adam",
+    "check --new lstmm": "lstm",
+    "bench W99": "W9",
+    "bench --backend cuda --list lstn": "lstm",
+    "data fetch name": "names",
+}
+
+
+@pytest.mark.parametrize("typed", MEANT)
+def test_a_name_that_is_nearly_right(command, typed):
+    answer = command(*typed.split())
+    assert_refused(answer, rf"Did you mean {MEANT[typed]}\b[^?]*\?")
+    wrong = typed.split()[-1]
+    assert re.search(rf"\b{wrong}\b", answer.err)  # as it was typed
+
+
+def test_unknown_lessons_are_not_answered_with_all_of_them(command):
+    said = command("lessons", "run", "VI", "zzzzz").err
+    assert "no lesson VI. Did you mean V" in said and "no lesson zzzzz.\n" in said
+    assert "tinyslm lessons list` shows all" in said and len(said) < 300
+
+
 def test_cuda_without_a_gpu(command, data, tmp_path):
     if ts.device.probe("cuda").works:
         pytest.skip("this machine has CUDA")
@@ -324,6 +352,26 @@ def test_a_used_folder_needs_force_or_resume(command, data, tmp_path):
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
     assert command(*train, "--force", "--seed", 3).code == 0
     assert (out / "model.safetensors").read_bytes() != before["model.safetensors"]
+
+
+def test_resume_looks_for_the_run_before_anything_else(command, data, tmp_path):
+    answer = command("train", "classifier", data, "--out", tmp_path, *TINY, "--resume")
+    assert_refused(answer, "no interrupted run.*got: a folder without a checkpoint")
+    assert answer.out == ""
+
+
+def test_a_path_without_a_name_is_not_the_current_folder(command, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    commands = {
+        "--out": (("train", "classifier", data, *TINY), ("lessons", "run", "A2"), ("evaluate", "m", data), ("audit",)),
+        "--html": (("audit", "A2"),),
+    }
+    for option, given in commands.items():
+        for args in given:
+            answer = command(*args, option, "")
+            assert answer.code == 2 and "expected a name, got nothing" in " ".join(answer.err.split()), answer
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_out_that_is_a_file_or_lies_in_one(command, data, tmp_path):
@@ -399,6 +447,48 @@ def test_numbers_that_run_away(command, data, tmp_path):
         "--model", "cnn", "--batch-size", 5,
     )  # fmt: skip
     assert_refused(answer, "became (nan|inf).*smaller learning rate.*--lr.*--clip 1")
+
+
+def test_ctrl_c_is_told_in_every_command(command, data, tmp_path, monkeypatch):
+    def press(*args, **more):
+        raise KeyboardInterrupt
+
+    for place in ("tinyslm.audit.audit", "tinyslm.cli.train.open_table", "tinyslm.cli.lessons.run_lesson"):
+        monkeypatch.setattr(place, press)
+    train = ("train", "classifier", data, "--out", tmp_path / "m", *TINY)
+    for args in (("audit", "A2"), train, ("lessons", "run", "A2", "--out", tmp_path / "r")):
+        assert_refused(command(*args), "interrupted; what was not finished was not saved", code=130)
+
+
+def test_ctrl_c_before_the_first_checkpoint_names_none(command, data, tmp_path, monkeypatch):
+    def press(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "run", press)
+    answer = command("train", "classifier", data, "--out", tmp_path / "m", *TINY)
+    assert_refused(answer, "interrupted; what was not finished was not saved", code=130)
+    assert "checkpoint" not in answer.err
+
+
+def test_ctrl_c_leaves_the_model_that_was_to_be_replaced_with_its_log(command, data, tmp_path, monkeypatch):
+    out = tmp_path / "m"
+    train = ("train", "classifier", data, "--out", out, *TINY)
+    assert command(*train).code == 0
+    old = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert {"log.csv", "log.jsonl", "model.safetensors"} <= set(old)
+    train = (*train, "--epochs", 3, "--batch-size", 5)
+
+    def press(self):
+        if (self.batches.epoch, self.batches.index) == (1, 2):
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_tell", press)
+        assert command(*train, "--force").code == 130
+    assert {name: (out / name).read_bytes() for name in old} == old
+    assert (out / "checkpoint" / "log.csv").read_text(encoding="utf-8").count("\n") == 2  # the new run's, so far
+    assert command(*train, "--resume").code == 0
+    assert (out / "log.csv").read_text(encoding="utf-8").count("\n") == 4 and {p.name for p in out.iterdir()} == {*old}
 
 
 # -- predict and evaluate ---------------------------------------------------------------------------------------------

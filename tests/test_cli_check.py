@@ -52,6 +52,9 @@ def test_options(tmp_path: Path) -> None:
     assert isinstance(done.exception, OptionError) and "is a folder" in str(done.exception)
     done = runner.invoke(app, ["check", "--new", "nothing", str(file)])
     assert isinstance(done.exception, OptionError)
+    for wrong, told in ((["--seconds", "0"], "--seconds:"), (["--seed", "-1"], "--seed:")):
+        done = runner.invoke(app, ["check", str(file), *wrong])
+        assert isinstance(done.exception, OptionError) and str(done.exception).startswith(told)
     file.write_text("", encoding="utf-8")
     done = runner.invoke(app, ["check", "--new", "dense", str(file)])
     assert isinstance(done.exception, OptionError) and "exists" in str(done.exception)

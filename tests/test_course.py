@@ -200,8 +200,8 @@ def test_the_lesson_that_builds_a_formula_states_its_verdict(id, lesson):
 def test_choosing_by_name_and_by_formula(fakes):
     assert [x.name for x in course.choose([])] == list(FAKES)
     assert [x.name for x in course.choose(["failing.py", "a6"])] == ["good", "failing"]
-    with pytest.raises(DataError, match=r"no lesson nonesuch(.|\n)*Expected: one of strong, weak, good, failing"):
-        course.choose(["good", "nonesuch"])
+    with pytest.raises(DataError, match=r"no lesson Nonesuch\.\n(.|\n)*lessons list` shows all"):
+        course.choose(["good", "Nonesuch"])
 
 
 # -- cells ------------------------------------------------------------------------------------------------------------
@@ -362,6 +362,22 @@ def test_the_command_runs_lessons_and_says_what_failed(fakes, tmp_path, monkeypa
     assert "ok Lesson [good]" in said and "failed Lesson [failing]" in said
     assert "FAIL A1  one is [two]" in said and "failed: failing" in said
     assert "CheckFailed" in said  # the traceback shows where
+
+
+def test_ctrl_c_keeps_what_was_finished(fakes, tmp_path, monkeypatch, capsys):
+    def pressed(lesson, folder):
+        if lesson.name == "failing":
+            raise KeyboardInterrupt
+        return run_lesson(lesson, folder)
+
+    monkeypatch.setattr("tinyslm.cli.lessons.run_lesson", pressed)
+    page = tmp_path / "r" / "index.html"
+    code, said, _ = command(monkeypatch, capsys, "good", "failing", "--out", page.parent)
+    assert code == 130 and f"stopped; the report holds 1 of 2 lessons: {page}" in said
+    assert 'id="good"' in page.read_text(encoding="utf-8")
+    before = page.read_bytes()
+    code, _, err = command(monkeypatch, capsys, "failing", "--out", page.parent)
+    assert code == 130 and "interrupted" in err and page.read_bytes() == before  # nothing to put in its place
 
 
 def test_the_command_refuses_what_it_cannot_use(fakes, tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,3 +203,16 @@ def test_what_a_kernel_itself_refuses_is_no_failure_of_the_compiler():
     with ts.use("numba"), pytest.raises(ts.errors.ShapeError, match="0 .. 99"):
         ts.embedding(ts.tensor(np.full(5000, 100)), table)
     assert not Op.registry["embedding"].kernels["numba"].broken
+
+
+def test_the_tests_for_a_gpu_end_at_once_where_there_is_none():
+    if device.probe("cuda").works:
+        pytest.skip("this machine has CUDA")
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "tests/cuda"]
+    environment = os.environ | {"TINYSLM_TEST_GPU": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 4, said
+    assert "cuda is not available: " in said and "Remedy: " in said and "Traceback" not in said
+    assert len(said.splitlines()) < 6

@@ -24,10 +24,15 @@ def test_data_is_copied_in_and_out():
     assert x.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("bad", ["text", [[1, 2], [3]], [None], {"a": 1}])
+@pytest.mark.parametrize("bad", ["text", [[1, 2], [3]], [None], {"a": 1}, 1j, np.ones(2, complex)])
 def test_what_is_not_a_rectangle_of_numbers_is_refused(bad):
     with pytest.raises((DTypeError, ShapeError), match="Expected"):
         ts.tensor(bad)
+
+
+def test_complex_is_refused_as_a_type_too():
+    with pytest.raises(DTypeError, match=r"complex128; take \.real and \.imag apart"):
+        ts.tensor([1.0], dtype=complex)
 
 
 def test_repr_shows_shape_type_range_trouble_and_state():
@@ -48,6 +53,10 @@ def test_conversions_of_one_number():
     with pytest.raises(ShapeError, match="1 element"):
         ts.tensor([1.0, 2.0]).item()
     assert [10, 20, 30][ts.tensor(1)] == 20
+    assert not ts.tensor([[0.0]])
+    for several in (np.ones((2, 1)), np.ones(0)):
+        with pytest.raises(ShapeError, match=r"neither true nor false(.|\n)*Got: shape \((2, 1|0,)\); use .*all\(\)"):
+            bool(ts.tensor(several))
 
 
 def test_length_and_iteration():

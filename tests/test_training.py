@@ -14,7 +14,7 @@ from tinyslm.checkpoint import load_state, save_model
 from tinyslm.data import Batches
 from tinyslm.errors import CheckpointError, OptionError
 from tinyslm.tensor import Tensor
-from tinyslm.training import Trainer, TrainingError, forget
+from tinyslm.training import Trainer, TrainingError, forget_checkpoint
 
 EPOCHS, STEPS = 3, 4
 X = np.random.default_rng(1).normal(size=(7, 3)).astype("float32")
@@ -424,13 +424,21 @@ def test_the_log_is_written_in_both_forms(tmp_path):
     ]  # fmt: skip
 
 
-def test_forget_leaves_the_model_and_what_is_not_ours(tmp_path):
+def test_the_log_can_go_elsewhere(tmp_path):
+    result = make(tmp_path / "run", log_folder=tmp_path / "a" / "log").run()
+    lines = (tmp_path / "a" / "log" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(x) for x in lines] == result.history
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint"]
+
+
+def test_forgetting_leaves_the_model_and_what_is_not_ours(tmp_path):
     make(tmp_path).run()
     save_model(tmp_path, {}, {"kind": "k"})
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    forget(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
-    forget(tmp_path)
+    forget_checkpoint(tmp_path)
+    kept = ["config.json", "log.csv", "log.jsonl", "model.safetensors", "notes.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == kept
+    forget_checkpoint(tmp_path)
 
 
 def test_the_loop_runs_outside_the_main_thread():

@@ -6,9 +6,11 @@
     folder/checkpoint/00000012/          one training state: state.safetensors and state.json
 
 A process may be killed at any moment. A model is switched by renaming `model.safetensors` alone: the configuration that
-belongs to the weights travels in its header, and `config.json` yields to it when it belongs to older weights. A
-training state is written into a folder of its own and becomes the current one when `latest.json` is renamed; what that
-file does not name is a leftover, and the next save removes it. One process at a time writes to a folder.
+belongs to the weights travels in its header. Before that, `config.json` notes which configuration is about to follow it
+("followed_by"). So a save that was cut short, after which the copy in the header counts, is told from a file that
+belongs to another model, which is refused. A training state is written into a folder of its own and becomes the current
+one when `latest.json` is renamed; what that file does not name is a leftover, and the next save removes it. One process
+at a time writes to a folder.
 
 Loading executes nothing: safetensors holds plain arrays and checks their sizes against the file before it makes them.
 """
@@ -39,7 +41,8 @@ FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 STATE_ARRAYS, STATE, LATEST = "state.safetensors", "state.json", "latest.json"
 HEADER_KEY = "tinyslm_config"
-OWN_KEYS = ("format_version", "tinyslm_version", "fingerprint", "warnings")  # set here, whatever the caller put there
+# Set here, whatever the caller put there.
+OWN_KEYS = ("format_version", "tinyslm_version", "fingerprint", "followed_by", "warnings")
 
 # -- a model ----------------------------------------------------------------------------------------------------------
 
@@ -51,7 +54,7 @@ def save_model(folder: PathLike, arrays: Arrays, config: Mapping[str, Any]) -> l
         folder: made if it is not there.
         arrays: name -> weights (NumPy arrays or tensors; bool, integers, float16 to float64).
         config: "kind" (text) and whatever else rebuilds the model: text, numbers, lists, dictionaries with text keys.
-            The keys "format_version", "tinyslm_version", "fingerprint" and "warnings" are set here.
+            The keys in OWN_KEYS are set here.
 
     Returns:
         Warnings about weights that are NaN or infinite; they also stand in `config.json` as "warnings".
@@ -70,17 +73,40 @@ def save_model(folder: PathLike, arrays: Arrays, config: Mapping[str, Any]) -> l
     with _explained("write", path):
         path.mkdir(parents=True, exist_ok=True)
         _remove_parts(path, WEIGHTS, CONFIG)
+        _announce(path / CONFIG, own["fingerprint"])
         _write_arrays(path / WEIGHTS, plain, {HEADER_KEY: text})
         write_text(path / CONFIG, _to_text({**json.loads(text), **own}, indent=2))
         _sync_folder(path)
     return warnings
 
 
-def load_model(folder: PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _announce(path: Path, fingerprint: str) -> None:
+    """Note in an older `config.json` that weights with another configuration are about to come."""
+    try:
+        config = _read_json(path) if path.is_file() else None
+    except CheckpointError:  # it is damaged, and will be replaced
+        config = None
+    if config is not None:
+        # A list, because saves may be cut short several times in a row.
+        followers = [*_followers(config), fingerprint]
+        write_text(path, _to_text({**config, "followed_by": followers}, indent=2))
+
+
+def _followers(config: dict[str, Any]) -> list[Any]:
+    found = config.get("followed_by")
+    return found if isinstance(found, list) else []
+
+
+def load_model(folder: PathLike, allow_not_finite: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a model folder: (weights by name, configuration).
 
+    Args:
+        folder: what `save_model` wrote.
+        allow_not_finite: also give weights that hold NaN or infinite numbers, to look at them.
+
     Raises:
-        CheckpointError: the folder is missing or no model folder, a file is damaged, or the format version is another.
+        CheckpointError: the folder is missing or no model folder, a file is damaged or belongs to another model, the
+            format version is another, or weights are not finite.
     """
     path = Path(folder)
     _check_model_folder(path)
@@ -90,7 +116,20 @@ def load_model(folder: PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     _check_version(config, path / CONFIG)
     if not isinstance(config.get("kind"), str):
         raise CheckpointError(f'{path / CONFIG} does not say which model this is. Expected: "kind" as text')
-    return arrays, {key: value for key, value in config.items() if key != "fingerprint"}
+    if not allow_not_finite:
+        _refuse_not_finite(arrays, path / WEIGHTS)
+    return arrays, {key: value for key, value in config.items() if key not in ("fingerprint", "followed_by")}
+
+
+def _refuse_not_finite(arrays: dict[str, np.ndarray], path: Path) -> None:
+    bad = _not_finite(arrays)
+    if bad:
+        more = f"; and {len(bad) - 3} more arrays" if len(bad) > 3 else ""
+        raise CheckpointError(
+            f"{path}: this model can't be used.\n  Expected: finite weights\n  Got: {'; '.join(bad[:3])}{more}\n"
+            "  Train it again, with a smaller learning rate or clipped gradients, or take an older copy; to look at the"
+            " weights: tinyslm.checkpoint.load_model(folder, allow_not_finite=True)"
+        )
 
 
 def _check_model_folder(path: Path) -> None:
@@ -105,7 +144,7 @@ def _check_model_folder(path: Path) -> None:
 
 
 def _matching_config(path: Path, copy: str | None) -> dict[str, Any]:
-    """`config.json`, edits included, unless it was written for other weights: then the copy in the weights' header."""
+    """`config.json`, edits included; after a save that was cut short between the files, the copy in the header."""
     if not path.is_file() and copy is None:
         raise CheckpointError(
             f"{path.parent} is not a model folder.\n  Expected: {CONFIG} beside {WEIGHTS}\n  Got: none"
@@ -114,9 +153,24 @@ def _matching_config(path: Path, copy: str | None) -> dict[str, Any]:
         return _read_json(path)
     if path.is_file():
         config = _read_json(path, f"correct it, or delete it: {WEIGHTS} holds a copy")
-        if config.get("fingerprint", _fingerprint(copy)) == _fingerprint(copy):
+        mine = _fingerprint(copy)
+        if config.get("fingerprint", mine) == mine:
             return config
+        if mine not in _followers(config):
+            raise CheckpointError(_of_another_model(path, config, copy))
     return _parse_json(copy, path.with_name(WEIGHTS), "save the model again")
+
+
+def _of_another_model(path: Path, config: dict[str, Any], copy: str) -> str:
+    theirs = _parse_json(copy, path.with_name(WEIGHTS), "save the model again")
+    names = sorted(k for k in {*config, *theirs} - {*OWN_KEYS} if config.get(k) != theirs.get(k))
+    differs = f" (they differ in {', '.join(names)})" if names else ""
+    return (
+        f"{path.parent}: {CONFIG} and {WEIGHTS} are of different models.\n"
+        f"  Expected: the configuration that {WEIGHTS} was saved with; it holds a copy\n"
+        f"  Got: another one{differs}\n"
+        f"  Copy both files of one model into the folder, or delete {CONFIG} to go by the copy in {WEIGHTS}."
+    )
 
 
 def _stamped(values: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
@@ -142,7 +196,7 @@ def save_state(folder: PathLike, arrays: Arrays, state: Mapping[str, Any]) -> li
         arrays: name -> weights and optimizer arrays.
         state: step, epoch, `rng.bit_generator.state`, position in the data, history: text, numbers (integers of any
             size, NaN and infinity too), lists, dictionaries with text keys. Arrays and tuples come back as lists.
-            The keys "format_version", "tinyslm_version", "fingerprint" and "warnings" are set here.
+            The keys in OWN_KEYS are set here.
 
     Returns:
         Warnings about arrays with NaN or infinite numbers; the loaded state has them as "warnings".

@@ -1,5 +1,7 @@
 """What can go wrong, by kind. Every message names the argument, what was expected, what came, and what to do."""
 
+from collections.abc import Iterable
+
 
 class TinyslmError(Exception):
     """The base of all errors that tinyslm raises on purpose."""
@@ -35,3 +37,21 @@ class CheckpointError(TinyslmError, RuntimeError):
 
 class OptionError(TinyslmError, ValueError):
     """A setting outside its range."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of the known names, those that `name` may have been meant to be, the nearest first."""
+    from difflib import get_close_matches
+
+    plain = {_plain(word): word for word in known}
+    return [plain[word] for word in get_close_matches(_plain(name), plain, n=3, cutoff=0.5)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message, such as " Did you mean lstm or gru?"; empty where no known name is near."""
+    near = nearest(name, known)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

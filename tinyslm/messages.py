@@ -73,7 +73,7 @@ MESSAGES: dict[str, str] = {
     "derivation.unexpected": "expected: {expected}",
     "derivation.mark.start": "start",
     "derivation.mark.checked": "checked",
-    "derivation.unknown": "no derivation is called {name!r}. Expected one of: {known}",
+    "derivation.unknown": "no derivation is called {name!r}. Expected one of: {known}.",
     # -- the gradient check -------------------------------------------------------------------------------------------
     "gradcheck.verdict.right": "right",
     "gradcheck.verdict.convention": "right by convention",
@@ -186,6 +186,7 @@ MESSAGES: dict[str, str] = {
     "lessons.notebook": "notebook: {path}",
     "lessons.count": "lessons: {n}, checks: {checks}, {seconds:.0f} s",
     "lessons.report": "report: {path}",
+    "lessons.interrupted": "stopped; the report holds {n} of {all} lessons: {path}",
     "lessons.failed": "failed:",
     "lessons.verdict.ok": "ok",
     "lessons.verdict.failed": "failed",
@@ -354,7 +355,12 @@ MESSAGES: dict[str, str] = {
     "finder.cannot.library": "{name} is not installed: pip install {name}",
     "finder.cannot.memory": "not enough memory (limit {megabytes} MB): smaller arrays are enough for a check",
     "finder.cannot.exit": "the file calls sys.exit({code})",
+    "finder.cannot.text": "line {line} holds the byte {byte}, which is no UTF-8 text: save the file as UTF-8; is it a "
+    "Python file?",
     "finder.cannot.crash": "the process stopped with code {code}{said}",
+    "finder.cannot.ended": "the file itself ended the process, with code {code}{said}, before the check was done: "
+    "remove that call (os._exit or the like)",
+    "finder.cannot.signal": "the process crashed ({name}){said}",
     "finder.cannot.signature": "{name} is {name}{got}. Expected: {name}({wanted})",
     "finder.cannot.raises": "{error}{where}",
     "finder.cannot.none": "backward gave no gradient of an input. Expected: keys {names}. Got: {got}",

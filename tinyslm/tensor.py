@@ -63,7 +63,7 @@ class Tensor:
         dtype: "float32", "float64", an integer type or "bool"; None keeps an array's own.
 
     Raises:
-        DTypeError: for text or objects, and for integers with requires_grad.
+        DTypeError: for text, objects or complex numbers, and for integers with requires_grad.
     """
 
     __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
@@ -173,6 +173,11 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                "Several numbers are neither true nor false together.\n"
+                f"  Expected: 1 element\n  Got: shape {self.shape}; use x.numpy().all() or x.numpy().any()"
+            )
         return bool(self._data)
 
     def __float__(self) -> float:
@@ -523,9 +528,12 @@ def _own_array(data: Any, dtype: Any) -> Array:
         array = _as_numpy(array)
         if dtype is None and not typed and array.dtype == np.float64:
             dtype = np.float32  # Python floats have no precision of their own
-    if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"A tensor holds numbers.\n  Expected: floats, integers or bools\n  Got: {array.dtype}")
-    return on_device(array.astype(dtype or array.dtype, copy=True))
+    wanted = np.dtype(dtype or array.dtype)
+    for kind in (array.dtype, wanted):
+        if kind.kind not in "fiub":
+            parts = "; take .real and .imag apart" if kind.kind == "c" else ""
+            raise DTypeError(f"A tensor holds numbers.\n  Expected: floats, integers or bools\n  Got: {kind}{parts}")
+    return on_device(array.astype(wanted, copy=True))
 
 
 def _as_numpy(data: Any) -> np.ndarray:

@@ -117,6 +117,7 @@ class Trainer:
         generators: random generators whose states belong to a checkpoint (dropout), by name.
         settings: what a resumed run must share with the one it goes on with: text, numbers, lists of them.
         folder: where checkpoints and the log go; None keeps nothing.
+        log_folder: where the log goes, if not into `folder`; made when it is needed.
         save_seconds: time between checkpoints inside an epoch; one is written after every epoch anyway.
         read_every: on a GPU, losses and hits are read in one go after so many steps, and at the end of an epoch; in
             between the host never waits for them. An index outside its range is said then, too, with the steps that
@@ -137,6 +138,7 @@ class Trainer:
     generators: Mapping[str, np.random.Generator] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    log_folder: Path | None = None
     save_seconds: float = 30.0
     read_every: int = 20
     listener: Callable[[Progress], None] | None = None
@@ -166,7 +168,6 @@ class Trainer:
             TrainingError: the loss or a weight is not finite. The last checkpoint stays.
             CheckpointError: a checkpoint can't be written. The one before stays.
         """
-        self.stop_requested = False
         self.save()  # a full or read-only disk shows now, not after an epoch
         # Overflows are no news here: losses and weights are checked, and a sentence says what to do.
         with self._interruptible(), np.errstate(all="ignore"):
@@ -174,6 +175,7 @@ class Trainer:
                 if self._run_epoch():
                     self._finish_epoch()
         if not self._done():
+            self.stop_requested = False
             self.save()
             return Result(self.history, self.best_epoch, interrupted=True)
         self.model.load_state_dict(self.best)
@@ -377,12 +379,8 @@ class Trainer:
             raise ValueError(f"{finished} epochs, records of {recorded}, best {self.best_epoch}")
 
     def _write_log(self) -> None:
-        if self.folder is None:
-            return
-        write_text(self.folder / LOGS[0], "".join(json.dumps(r) + "\n" for r in self.history))
-        names = list(self.history[0])
-        rows = [",".join(names), *(",".join(f"{r.get(n, '')}" for n in names) for r in self.history)]
-        write_text(self.folder / LOGS[1], "\n".join(rows) + "\n")
+        if self.folder is not None:
+            write_log(self.log_folder or self.folder, self.history)
 
 
 def _score(record: dict[str, float]) -> tuple[float, float]:
@@ -393,13 +391,18 @@ def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def forget(folder: Path) -> None:
-    """Remove a run's checkpoints and logs from `folder`, and nothing else: a model that lies there stays."""
-    forget_checkpoint(folder)
-    for name in LOGS:
-        (folder / name).unlink(missing_ok=True)
+def write_log(folder: Path, history: list[dict[str, float]]) -> None:
+    """Write the records of a run's epochs into `folder`, as log.jsonl and log.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / LOGS[0], "".join(json.dumps(r) + "\n" for r in history))
+    names = list(history[0])
+    rows = [",".join(names), *(",".join(f"{r.get(n, '')}" for n in names) for r in history)]
+    write_text(folder / LOGS[1], "\n".join(rows) + "\n")
 
 
 def forget_checkpoint(folder: Path) -> None:
-    """Remove the checkpoints from `folder`: a finished run needs them no more, and they are larger than the model."""
+    """Remove the checkpoints from `folder`, and nothing else: a model that lies there stays.
+
+    A finished run needs them no more, and they are larger than the model.
+    """
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tinyslm.check.finder import Outcome, check_derivation, check_file, check_jax, check_torch
 from tinyslm.check.finder.learner import Forward, Point, from_file
+from tinyslm.check.finder.runner import _read
 from tinyslm.check.finder.templates import TEMPLATES
 from tinyslm.check.finder.tidy import tidy
 from tinyslm.errors import OptionError
@@ -393,6 +395,33 @@ def test_a_crash_is_told_with_its_last_words(tmp_path: Path) -> None:
     text = "import os\nos.write(2, b'first\\nlast words\\n')\nos._exit(3)\n"
     outcome = check_file(_write(tmp_path, text))
     assert "code 3 (last words)" in str(outcome) and outcome.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"x = 1\ny = '\xe9'\n", "line 2 holds the byte 0xe9, which is no UTF-8 text: save the file as UTF-8"),
+        (b"\x7fELF\x00\x01", "line 1 holds the byte 0x00"),
+    ],
+)
+def test_a_file_that_is_no_utf_8(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "x.py").write_bytes(content)
+    outcome = check_file(str(tmp_path / "x.py"), in_process=True)
+    assert outcome.verdict == "cannot run" and told in str(outcome)
+    assert "UnicodeDecodeError" not in str(outcome)
+
+
+def test_who_ended_the_process_is_told(tmp_path: Path) -> None:
+    ended = str(check_file(_write(tmp_path, "import os\nos._exit(0)\n")))
+    assert "the file itself ended the process, with code 0" in ended
+    assert "(segmentation fault)" in str(_read("x.py", b"", "", 0xC0000005, 1))
+    assert "stopped with code 1 (KeyError: 1)" in str(_read("x.py", b"", "Traceback ...\nKeyError: 1\n", 1, 1))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_a_crash_by_a_signal_is_named(tmp_path: Path) -> None:
+    text = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+    assert "the process crashed (segmentation fault" in str(check_file(_write(tmp_path, text)))
 
 
 def test_a_part_of_the_gradients(tmp_path: Path) -> None:

@@ -342,3 +342,10 @@ def test_a_rule_with_a_right_first_and_a_wrong_second_derivative():
 def test_verdicts_rank_from_right_to_wrong():
     assert [v.severity for v in (Verdict.RIGHT, Verdict.CONVENTION, Verdict.UNDECIDED, Verdict.WRONG)] == [0, 1, 2, 3]
     assert str(Verdict.CONVENTION) == "right by convention" == Verdict.CONVENTION
+
+
+def test_what_is_no_function_or_returns_nothing_is_refused():
+    with pytest.raises(OptionError, match=r"nothing to call(.|\n)*Got: 'f'"):
+        gradcheck("f", [np.ones(2)])
+    with pytest.raises(OptionError, match="the function returned None"):
+        gradcheck(lambda x: None, [np.ones(2)])

@@ -222,3 +222,11 @@ def test_quirks_of_the_public_tables(real_data):
     assert sum("\u2026" in text for text in films.texts) > 0  # byte 0x85, an ellipsis in cp1252
     assert any('"' in text for text in load_table("sms_spam", data_dir=real_data).texts)
     assert "1 row with an empty text skipped" in load_table("chnsenticorp_htl", data_dir=real_data).warnings[0]
+
+
+def test_the_path_of_a_file_leads_to_the_function_that_reads_files():
+    with pytest.raises(OptionError, match=r"Got 'nope\.csv'\. A file of your own is read by .*read_csv\('nope\.csv'\)"):
+        load("nope.csv")
+    with pytest.raises(OptionError) as caught:
+        load("reviewz")
+    assert "read_csv" not in str(caught.value)

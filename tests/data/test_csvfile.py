@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,3 +215,27 @@ def test_table_take_where_classes(table_file):
     assert table.classes() == {"n": 2, "p": 1}
     with pytest.raises(OptionError, match="split"):
         table.where("kind", "x")
+
+
+def test_a_header_in_capitals_is_told(tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_text("Text,Label\nfine,good\n", encoding="utf-8")
+    told = r"Only the capitals differ: pass text='Text', label='Label' \(--text-column Text --label-column Label\)\. "
+    with pytest.raises(DataError, match=told):
+        read_csv(file)
+    file.write_text("text,Label\nfine,good\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"differ: pass label='Label' \(--label-column Label\)\. "):
+        read_csv(file)
+    file.write_text("words,kind\nfine,good\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_csv(file)
+    assert "Only the capitals" not in str(caught.value)
+
+
+def test_random_bytes_are_probably_no_text():
+    data = np.random.default_rng(0).integers(0, 256, 2000, dtype="uint8").tobytes()
+    with pytest.raises(DataError, match="probably no text file"):
+        decode(data)
+    for text, encoding in (("déjà vu " * 50, "cp1252"), ("电影很好看\n" * 50, "gb18030"), ("电影" * 9, "utf-16")):
+        with pytest.raises(DataError, match=f"looks like {encoding}"):
+            decode(text.encode(encoding))

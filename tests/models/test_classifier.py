@@ -8,7 +8,7 @@ import pytest
 
 import tinyslm as ts
 from tinyslm.checkpoint import load_model, save_model
-from tinyslm.errors import CheckpointError, OptionError
+from tinyslm.errors import AnomalyError, CheckpointError, OptionError
 from tinyslm.models import Classifier, ClassifierConfig, TextClassifier
 from tinyslm.models.classifier import MODELS, POOLINGS
 from tinyslm.text import WordTokenizer
@@ -149,6 +149,17 @@ def test_a_prediction_tells_how_many_words_were_known():
     assert (good.known, good.words, nothing.known, nothing.words) == (2, 3, 0, 0)
     assert good.probability == max(good.probabilities.values()) and list(good.probabilities) == ["x", "y", "z"]
     assert good.probabilities[good.label] == good.probability
+
+
+def test_probabilities_that_are_not_finite_are_refused(tmp_path):
+    c = make()
+    for p in c.model.parameters():
+        p.data = np.full(p.shape, np.nan)
+    with pytest.raises(AnomalyError, match=r"2 of 2 texts, the first is 'a good film'(.|\n)*Got: \[nan, nan\]"):
+        c.predict(TEXTS[:2])
+    c.save(tmp_path)
+    with pytest.raises(CheckpointError, match="finite weights"):
+        Classifier.load(tmp_path)
 
 
 def test_one_string_instead_of_a_list_is_refused():

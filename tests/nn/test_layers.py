@@ -349,3 +349,36 @@ def test_activations_are_the_operations(layer):
     )
     options = {"dim": 1} if name == "log_softmax" else {}
     np.testing.assert_array_equal(layer(sequence()).numpy(), getattr(ts, name)(sequence(), **options).numpy())
+
+
+# -- what can't be a layer or an input --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_takes_lists_like_other_operations(bias):
+    layer = nn.Linear(4, 3, bias, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(layer([[1, 2, 3, 4]]).numpy(), layer(ts.tensor([[1.0, 2, 3, 4]])).numpy())
+    with pytest.raises(ShapeError, match="linear: the sizes differ"):
+        layer([[1, 2, 3]])
+
+
+@pytest.mark.parametrize("x", [None, [[[1.0, 2.0]]]])
+def test_recurrent_layers_say_what_they_take(x):
+    layer = nn.LSTM(2, 3, rng=np.random.default_rng(0))
+    with pytest.raises(DTypeError, match=r"LSTM: x is no tensor(.|\n)*with D = 2(.|\n)*Got: (NoneType|list);"):
+        layer(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes", "message"),
+    [
+        (nn.Embedding, (-1, 4), "Embedding: expected num_embeddings as a whole number of at least 0, got -1"),
+        (nn.Linear, (2.5, 3), "Linear: expected in_features as a whole number of at least 0, got 2.5"),
+        (nn.Linear, (2, "3"), "Linear: expected out_features as a whole number of at least 0, got '3'"),
+        (nn.GRU, (2, 0), "GRU: expected hidden_size as a whole number of at least 1, got 0"),
+        (nn.GRU, (2, 3, True), "GRU: expected num_layers as a whole number of at least 1, got True"),
+    ],
+)
+def test_sizes_are_whole_numbers(make, sizes, message):
+    with pytest.raises(OptionError, match=message):
+        make(*sizes, rng=np.random.default_rng(0))

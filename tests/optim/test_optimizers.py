@@ -336,3 +336,22 @@ def test_a_copied_optimizer_does_not_change_the_first():
     for name, moment in optimizer.state_arrays().items():
         np.testing.assert_array_equal(moment, before[name])
         assert (twin.state_arrays()[name] != before[name]).any()
+
+
+@pytest.mark.parametrize("params", [nn.Linear(2, 3, rng=np.random.default_rng(0)), None, 3])
+def test_a_model_in_place_of_its_parameters_is_refused(params):
+    with pytest.raises(OptionError, match=r"got (a Linear|None|a int); pass model\.parameters\(\)"):
+        optim.Adam(params)
+
+
+@pytest.mark.parametrize("lr", [np.nan, np.inf, -1, "0.1", None])
+def test_a_learning_rate_is_a_finite_number(lr):
+    with pytest.raises(OptionError, match=f"expected lr as a finite number of at least 0, got {lr!r}"):
+        optim.Adam([nn.Parameter([1.0])], lr=lr)
+
+
+@pytest.mark.parametrize("betas", [0.9, (0.9,), (0.9, 1.0), None])
+def test_betas_are_two(betas):
+    with pytest.raises(OptionError, match=r"betas: expected two numbers from 0 to below 1, as \(0\.9, 0\.999\)"):
+        optim.AdamW([nn.Parameter([1.0])], betas=betas)
+    assert optim.Adam([nn.Parameter([1.0])], betas=[0.8, 0.9]).param_groups[0]["betas"] == (0.8, 0.9)

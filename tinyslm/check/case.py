@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, enable_grad, grad
+from ..errors import OptionError
 from ..messages import say
 from ..tensor import Tensor, raw
 from .reference import is_float, signs
@@ -45,6 +46,11 @@ class Case:
         with enable_grad():
             out = self.function(*self.leaves())
         self.several = isinstance(out, (tuple, list))
+        if out is None:
+            raise OptionError(
+                "gradcheck: the function returned None.\n  Expected: a tensor, or a tuple of tensors\n"
+                "  Got: None; is `return` missing at its end?"
+            )
         return [np.asarray(raw(y)) for y in (out if self.several else (out,))]
 
     def pull(self, cotangents: Sequence[np.ndarray]) -> list[Any]:

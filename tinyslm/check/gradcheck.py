@@ -55,8 +55,13 @@ def gradcheck(
 
     Raises:
         DTypeError: for float32 inputs: differences have no precision there.
-        OptionError: for order not 1 or 2, or order 2 with a hand-written backward.
+        OptionError: for something that is no function or returns None, for order not 1 or 2, or order 2 with a
+            hand-written backward.
     """
+    if not callable(function):
+        raise OptionError(
+            f"gradcheck: there is nothing to call.\n  Expected: a function of tensors, first\n  Got: {function!r}"
+        )
     _check_options(order, points, backward)
     rng = np.random.default_rng(0) if rng is None else rng
     arrays = _arrays(inputs)

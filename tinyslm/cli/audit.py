@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import open_console, out_folder
+from .console import PATH, open_console, out_folder
 
 
 def audit(
@@ -16,8 +16,8 @@ def audit(
     everything: Annotated[bool, typer.Option("--all", help="Also run what takes long (measurements).")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="The same, for the IDs that are named.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page that opens offline.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the picture of a single ID.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page that opens offline.", **PATH)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the picture of a single ID.", **PATH)] = None,
 ) -> None:
     """Judge the formulas of both articles; with one ID, tell the whole story. Exit code 1 if a verdict differs."""
     from ..audit import audit as run

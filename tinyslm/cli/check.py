@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from ..check.finder import Outcome, check_file
 from ..check.finder.templates import TEMPLATES
-from ..errors import OptionError
+from ..errors import OptionError, did_you_mean
 from ..files import atomic_write
 from ..messages import say
 from .console import open_console
@@ -33,8 +33,10 @@ def check(
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
     """Check a derivation. The file is executed. Exit code 0: right, 1: wrong, 2: cannot run, 3: undecided."""
-    if seed < 0 or not seconds > 0:
-        raise OptionError(f"expected --seed of at least 0 and --seconds above 0, got {seed} and {seconds:g}")
+    if seed < 0:
+        raise OptionError(f"--seed: expected a number of at least 0, got {seed}")
+    if not seconds > 0:
+        raise OptionError(f"--seconds: expected a number above 0, got {seconds:g}")
     if new is not None:
         _write(new, file or Path(f"my_{new}.py"))
         return
@@ -104,7 +106,9 @@ def _show(file: Path, outcome: Outcome) -> None:
 
 def _write(name: str, file: Path) -> None:
     if name not in TEMPLATES:
-        raise OptionError(f"--new: expected one of {', '.join(TEMPLATES)}, got {name!r}")
+        raise OptionError(
+            f"--new: expected one of {', '.join(TEMPLATES)}; got {name!r}.{did_you_mean(name, TEMPLATES)}"
+        )
     if file.exists():
         raise OptionError(f"{file} exists already; choose another name")
     with atomic_write(file) as out:

@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 
 from .. import device
 from ..data import Table, load, names, read_csv
-from ..errors import DataError, OptionError, TinyslmError
+from ..errors import DataError, OptionError, TinyslmError, did_you_mean
 from ..messages import LANGUAGE, say
 from ..unicode_math import SPELLED
 
@@ -53,19 +55,24 @@ def errors_in_words() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        fail("interrupted", INTERRUPTED)
+        tell_interruption()
     except (TinyslmError, OSError, MemoryError) as error:
         if os.environ.get("TINYSLM_DEBUG"):
             raise
         fail(explain(error), BAD_INPUT)
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Print an error and leave."""
     console = open_console(stderr=True)
     console.print("[bold red]error:[/]", end=" ")
     console.print(message, markup=False)
     sys.exit(code)
+
+
+def tell_interruption() -> NoReturn:
+    """Say that Ctrl-C ended the command, and leave."""
+    fail("interrupted; what was not finished was not saved", INTERRUPTED)
 
 
 def explain(error: BaseException) -> str:
@@ -116,6 +123,16 @@ def choose_backend(backend: str | None, threads: int | None = None) -> None:
         os.environ["TINYSLM_NUM_THREADS"] = str(threads)
 
 
+def named(path: str | Path) -> Path:
+    """The parser of an option that takes a path: an empty one, as of an unset variable in a script, is refused."""
+    if not str(path).strip():
+        raise typer.BadParameter('expected a name, got nothing; "." is the current folder')
+    return Path(path)
+
+
+PATH: dict[str, Any] = {"parser": named, "metavar": "PATH"}
+
+
 def out_folder(path: Path, option: str = "--out") -> Path:
     """The folder, if it is one or can become one; OptionError where a file is in the way or nothing can be written."""
     for place in (path, *path.absolute().parents):
@@ -154,7 +171,8 @@ def open_table(
         delimiter = "\t" if delimiter == r"\t" else delimiter  # a shell hands on two characters
         return read_csv(data, text_column, label_column, encoding, delimiter, quoting)
     if data not in names():
-        raise DataError(f"{data}: expected a CSV file or one of the data sets {', '.join(names())}")
+        meant = did_you_mean(data, names())
+        raise DataError(f"{data}: expected a CSV file or one of the data sets {', '.join(names())}.{meant}")
     found = load(data, data_dir)
     if not isinstance(found, Table):
         raise DataError(f"{data}: expected texts with labels; this is a plain text")

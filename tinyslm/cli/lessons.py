@@ -16,14 +16,14 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table as Grid
 
-from ..course import Outcome, lessons, run_lesson
+from ..course import Lesson, Outcome, lessons, run_lesson
 from ..course.lessons import cells, choose
 from ..course.notebook import notebook as notebook_of
 from ..course.progress import done, remember
 from ..files import write_text
 from ..messages import column, say
 from ..unicode_math import in_unicode
-from .console import choose_backend, open_console, out_folder
+from .console import INTERRUPTED, PATH, choose_backend, open_console, out_folder
 
 if TYPE_CHECKING:
     from ..course.power import Power
@@ -88,7 +88,7 @@ def run(
     names: Annotated[
         list[str] | None, typer.Argument(help="Lessons, parts (I to V) or formula IDs; all if left out.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("tinyslm-report"),
+    out: Annotated[Path, typer.Option(help="Folder of the report.", **PATH)] = Path("tinyslm-report"),
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cuda.")] = None,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
@@ -101,14 +101,13 @@ def run(
     console = open_console()
     chosen = choose(list(names or ()))
     out_folder(out).mkdir(parents=True, exist_ok=True)
-    outcomes = []
     with tempfile.TemporaryDirectory() as scratch:
-        for lesson in chosen:
-            outcomes.append(run_lesson(lesson, Path(scratch) / lesson.name))
-            _show(outcomes[-1])
-            if outcomes[-1].ok:
-                remember(lesson)
+        outcomes = _run_all(chosen, Path(scratch))
         write_report(outcomes, out / "index.html")
+    if len(outcomes) < len(chosen):
+        told = say("lessons.interrupted", n=len(outcomes), all=len(chosen), path=out / "index.html")
+        console.print(told, markup=False)
+        sys.exit(INTERRUPTED)
     checks, failed = sum(len(o.checks) for o in outcomes), [o.lesson.name for o in outcomes if not o.ok]
     seconds = sum(o.seconds for o in outcomes)
     console.print(f"\n{say('lessons.count', n=len(outcomes), checks=checks, seconds=seconds)}", markup=False)
@@ -118,6 +117,21 @@ def run(
     if failed:
         console.print(f"[bold red]{say('lessons.failed')}[/] {', '.join(failed)}")
         sys.exit(1)
+
+
+def _run_all(chosen: list[Lesson], scratch: Path) -> list[Outcome]:
+    """What came of each lesson; after Ctrl-C, of those that were finished by then. KeyboardInterrupt if none was."""
+    outcomes: list[Outcome] = []
+    try:
+        for lesson in chosen:
+            outcomes.append(run_lesson(lesson, scratch / lesson.name))
+            _show(outcomes[-1])
+            if outcomes[-1].ok:
+                remember(lesson)
+    except KeyboardInterrupt:
+        if not outcomes:
+            raise
+    return outcomes
 
 
 @lessons_app.command()

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
-from .console import errors_in_words, open_console, speak_what_can_be_shown
+from .console import errors_in_words, open_console, speak_what_can_be_shown, tell_interruption
 
 # Where each command stands, in the order of --help; loaded when it is called, because some load half of the project.
 COMMANDS = {
@@ -27,9 +28,21 @@ COMMANDS = {
 }
 
 
+class Commands(TyperGroup):
+    """The subcommands; typer itself leaves without a word after Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand, and say so where it was interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            tell_interruption()
+
+
 def command_with(names: Iterable[str]) -> typer.Typer:
     """The command with these of its subcommands."""
     made = typer.Typer(
+        cls=Commands,
         help="Small language models: train them, look into them, and learn how each formula works.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,

@@ -19,7 +19,7 @@ from ..errors import DataError, OptionError
 from ..metrics import ClassReport, class_report
 from ..models import Classifier, Prediction
 from ..recipes.classifier import class_numbers, quiet_fonts, style_scores, write_json
-from .console import choose_backend, open_console, open_table, out_folder
+from .console import PATH, choose_backend, open_console, open_table, out_folder
 from .scores import show_scores
 
 
@@ -83,7 +83,7 @@ def evaluate(
     data_dir: Annotated[Path | None, typer.Option(help="Folder with local copies of the data sets.")] = None,
     split: Annotated[str | None, typer.Option(help="Only rows whose column split has this value.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the report and picture go; the model folder if left out.")
+        Path | None, typer.Option(help="Where the report and picture go; the model folder if left out.", **PATH)
     ] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cuda.")] = None,
 ) -> None:

@@ -20,6 +20,7 @@ from ..models import ClassifierConfig
 from ..recipes import classifier as recipe
 from .console import (
     INTERRUPTED,
+    PATH,
     choose_backend,
     fail,
     named_as_options,
@@ -35,11 +36,12 @@ train_app = typer.Typer(help="Train a model.", no_args_is_help=True)
 
 MODEL, TRAINING, FILES = "The model", "The training", "The data"
 READING = ("text_column", "label_column", "encoding", "delimiter", "data_dir", "quoting")
-HOLDS = {"model.safetensors": "a model", "checkpoint/latest.json": "an interrupted run"}
+CHECKPOINT = "checkpoint/latest.json"
+HOLDS = {"model.safetensors": "a model", CHECKPOINT: "an interrupted run"}
 
 
-def _in(panel: str, text: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel)
+def _in(panel: str, text: str, **more: Any) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel, **more)
 
 
 @train_app.callback()
@@ -50,7 +52,7 @@ def root() -> None:
 @train_app.command()
 def classifier(
     data: Annotated[str, typer.Argument(help="A CSV file, - for stdin, or a name (`tinyslm data list`).")] = "reviews",
-    out: Annotated[Path, _in(FILES, "Where the model folder goes.")] = Path("model"),
+    out: Annotated[Path, _in(FILES, "Where the model folder goes.", **PATH)] = Path("model"),
     text_column: Annotated[str, _in(FILES, "Name of the column with the texts.")] = "text",
     label_column: Annotated[str, _in(FILES, "Name of the column with the labels.")] = "label",
     encoding: Annotated[str, _in(FILES, "Encoding of the file, such as utf-8 or gb18030.")] = "utf-8",
@@ -123,6 +125,8 @@ def _check_folder(out: Path, resume: bool, force: bool) -> None:
     out_folder(out)
     if resume and force:
         raise OptionError("--resume goes on with a run, --force starts a new one; expected only one of them")
+    if resume and not (out / CHECKPOINT).is_file():
+        raise recipe.nothing_to_resume(out)
     # A folder without either holds nothing that could be lost.
     holds = [what for name, what in HOLDS.items() if (out / name).exists()]
     if holds and not resume and not force:
@@ -194,6 +198,8 @@ def _goes_on(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        if not (out / CHECKPOINT).is_file():
+            raise
         fail(f"interrupted; the last checkpoint is in {out}\ngo on with: {_again()}", INTERRUPTED)
 
 

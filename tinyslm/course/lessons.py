@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,25 @@ def fingerprint(lesson: Lesson) -> str:
 def choose(names: list[str]) -> list[Lesson]:
     """The lessons with these names, parts or formula IDs, in their order; all of them for an empty list or "all"."""
     every = lessons()
-    wanted = {n.lower().removesuffix(".py") for n in names} - {"all"}
-    found = [x for x in every if not wanted or wanted & _known_as(x)]
-    missing = wanted - {name for x in every for name in _known_as(x)}
+    known = [name for x in every for name in _known_as(x)]
+    lower = {name.lower() for name in known}
+    wanted = {_bare(n).lower(): _bare(n) for n in names if n.lower() != "all"}
+    missing = [name for key, name in wanted.items() if key not in lower]
     if missing:
+        told = "\n".join(f"There is no lesson {name}.{did_you_mean(name, known)}" for name in missing)
         raise DataError(
-            f"There is no lesson {', '.join(sorted(missing))}.\n"
-            f"  Expected: one of {', '.join(x.name for x in every)}, a part (I to V), or a formula such as A6"
+            f"{told}\n  Expected: the name of a lesson, a part (I to V), or a formula such as A6; "
+            "`tinyslm lessons list` shows all"
         )
-    return found
+    return [x for x in every if not wanted or any(name.lower() in wanted for name in _known_as(x))]
 
 
-def _known_as(lesson: Lesson) -> set[str]:
-    return {lesson.name, lesson.part.lower(), *(i.lower() for i in lesson.ids)}
+def _bare(name: str) -> str:
+    return name.removesuffix(".py")
+
+
+def _known_as(lesson: Lesson) -> list[str]:
+    return [lesson.name, lesson.part, *lesson.ids]
 
 
 def cells(source: str) -> list[Cell]:

@@ -166,10 +166,20 @@ def _check_columns(header: list[str], wanted: list[str], where: str, delimiter: 
     found = ", ".join(repr(name[:40]) for name in header)
     raise DataError(
         f"{where}: Expected a column named {missing[0]!r}. Got the columns: {found}. "
-        f"{_delimiter_hint(header, delimiter)}"
+        f"{_delimiter_hint(header, delimiter)}{_capitals_hint(header, wanted)}"
         "Choose with text=..., label=... (--text-column NAME --label-column NAME). "
         "To a file without a header line add one, such as text,label (in Python: columns=[...])."
     )
+
+
+def _capitals_hint(header: list[str], wanted: list[str]) -> str:
+    same = {option: h for option, w in zip(("text", "label"), wanted, strict=False) for h in header
+            if h != w and h.lower() == w.lower() and w not in header}  # fmt: skip
+    if not same:
+        return ""
+    python = ", ".join(f"{option}={name!r}" for option, name in same.items())
+    command = " ".join(f"--{option}-column {name}" for option, name in same.items())
+    return f"Only the capitals differ: pass {python} ({command}). "
 
 
 def _delimiter_hint(header: list[str], delimiter: str | None) -> str:

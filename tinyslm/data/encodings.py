@@ -71,6 +71,8 @@ def _advice(data: bytes, encoding: str) -> str:
     if _damaged_utf8(data):
         return "The rest of the file is UTF-8, so this line is damaged: repair it."
     looks = guess(data)
+    if looks != "utf-16" and byte_order_mark(data) is None and _many_controls(data):
+        return "This is probably no text file (a spreadsheet must be exported as CSV)."
     if looks is None or looks == _codec(encoding):
         return "Find out how the file was saved, and pass that with encoding=... (--encoding ...)."
     return f"The file looks like {looks}: pass encoding={looks!r} (--encoding {looks})."
@@ -94,6 +96,12 @@ def _fits(data: bytes, encoding: str) -> bool:
 def _many_zero_bytes(data: bytes) -> bool:
     sample = data[:4096]
     return sample.count(0) > len(sample) // 4
+
+
+def _many_controls(data: bytes) -> bool:
+    # Random bytes have a tenth of these, a text in any encoding of single bytes or Chinese pairs almost none.
+    sample = data[:4096]
+    return sum(byte < 32 and byte not in b"\t\n\f\r" for byte in sample) > len(sample) // 20
 
 
 def _high_bytes_in_pairs(data: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import OptionError
+from ..errors import OptionError, did_you_mean
 from . import readers
 from .table import Table
 
@@ -146,8 +146,7 @@ def find(name: str) -> Dataset:
 
 def unknown(name: str, known: list[str]) -> OptionError:
     """The error for a name that is not in `known`, with the nearest ones."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = did_you_mean(name, known)
+    if Path(name).suffix:
+        meant += f" A file of your own is read by tinyslm.data.read_csv({name!r})."
     return OptionError(f"Expected the name of a data set: {', '.join(known)}. Got {name!r}.{meant}")

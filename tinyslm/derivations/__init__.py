@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 
 from ..check.derivation import Derivation
-from ..errors import OptionError
+from ..errors import OptionError, did_you_mean
 from ..messages import say
 
 NAMES = (
@@ -51,7 +51,7 @@ def load(name: str) -> Derivation:
         OptionError: there is none of this name.
     """
     if name not in NAMES:
-        raise OptionError(say("derivation.unknown", name=name, known=", ".join(NAMES)))
+        raise OptionError(say("derivation.unknown", name=name, known=", ".join(NAMES)) + did_you_mean(name, NAMES))
     found: Derivation = importlib.import_module(f"{__name__}.{name}").derivation
     return found
 

@@ -16,7 +16,7 @@ import numpy as np
 from .. import nn, ops
 from ..checkpoint import WEIGHTS, load_model, save_model
 from ..engine import no_grad
-from ..errors import CheckpointError, OptionError
+from ..errors import AnomalyError, CheckpointError, OptionError, did_you_mean
 from ..tensor import Tensor
 from ..text import pad, tokenizer_from_json
 from .encoders import BagEncoder, CnnEncoder, RecurrentEncoder, TransformerEncoder
@@ -102,7 +102,9 @@ class ClassifierConfig:
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise OptionError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
+        raise OptionError(
+            f"{name}: expected one of {', '.join(known)}; got {value!r}.{did_you_mean(str(value), known)}"
+        )
 
 
 class TextClassifier(nn.Module):
@@ -199,14 +201,19 @@ class Classifier:
         return pad([self.tokenizer.encode(t, **cut) for t in texts], self.config.length, side, "left")[0]
 
     def probabilities(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """(N, C) probabilities of the classes, in the order of `config.labels`."""
+        """(N, C) probabilities of the classes, in the order of `config.labels`.
+
+        Raises:
+            AnomalyError: the model gives a probability that is not finite; its numbers are too large.
+        """
         self.model.eval()
         parts = []
         with no_grad():
             for start in range(0, len(texts), batch_size):
                 logits = self.model(self.encode(texts[start : start + batch_size]))
                 parts.append(_probabilities(logits, self.config.binary))
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.config.labels)), np.float32)
+        found = np.concatenate(parts) if parts else np.zeros((0, len(self.config.labels)), np.float32)
+        return _finite(found, texts)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction per text."""
@@ -261,6 +268,17 @@ def _settings(saved: Any, folder: str | Path) -> ClassifierConfig:
         return ClassifierConfig(**cast(Any, saved | {"labels": tuple(map(str, saved["labels"]))}))
     except (OptionError, TypeError) as error:
         raise CheckpointError(f"{folder}/config.json: the settings do not fit: {error}") from None
+
+
+def _finite(p: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    bad = np.flatnonzero(~np.isfinite(p).all(-1))
+    if bad.size:
+        raise AnomalyError(
+            f"The model gives no probabilities for {bad.size} of {len(p)} texts, the first is {texts[bad[0]][:60]!r}.\n"
+            f"  Expected: finite numbers\n  Got: {p[bad[0]].tolist()}; its weights are too large or NaN: train it"
+            " again, with a smaller learning rate or clipped gradients"
+        )
+    return p
 
 
 def _probabilities(logits: Tensor, binary: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..errors import DTypeError, OptionError
 from ..ops import embedding
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 class Embedding(Module):
@@ -37,6 +37,7 @@ class Embedding(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
+        check_sizes("Embedding", 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
             raise OptionError(f"padding_idx: expected a number from 0 to {num_embeddings - 1}, got {padding_idx}")
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx

@@ -8,7 +8,7 @@ import numpy as np
 from ..ops import linear
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 class Linear(Module):
@@ -34,6 +34,7 @@ class Linear(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
+        check_sizes("Linear", 0, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter.zeros(out_features, in_features, dtype=dtype)
         self.bias = Parameter.zeros(out_features, dtype=dtype) if bias else None

@@ -44,6 +44,13 @@ class Mismatch(NamedTuple):
     unexpected: list[str]
 
 
+def check_sizes(layer: str, least: int, **sizes: Any) -> None:
+    """Refuse sizes of a layer that are no whole numbers or too small, by their names."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise OptionError(f"{layer}: expected {name} as a whole number of at least {least}, got {value!r}")
+
+
 class Module:
     """A layer or a model: parameters, buffers (arrays that are saved, but not trained) and modules inside.
 

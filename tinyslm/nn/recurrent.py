@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
+from ..errors import DTypeError, ShapeError
 from ..ops import cat, dropout, gru, lstm, rnn, stack
 from ..tensor import Tensor
 from . import init
 from .dropout import Dropout, SequenceDropout, check_probability, draw_seed
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 from .pooling import steps_mask
 
 State = tuple[Tensor, ...]
@@ -52,8 +52,8 @@ class Recurrent(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
-        if min(input_size, hidden_size, num_layers) < 1:
-            raise OptionError(f"expected sizes of at least 1, got {input_size}, {hidden_size}, {num_layers} layers")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        check_sizes(type(self).__name__, 1, **sizes)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.rng = bidirectional, rng
         self.dropout = (SequenceDropout if variational else Dropout)(dropout, rng=rng)
@@ -87,6 +87,11 @@ class Recurrent(Module):
         Returns:
             output (B, T, H dirs) of the last layer, and the state after the last step, (layers dirs, B, H) each.
         """
+        if not isinstance(x, Tensor):
+            raise DTypeError(
+                f"{type(self).__name__}: x is no tensor.\n  Expected: a tensor (B, T, D) with D = {self.input_size}\n"
+                f"  Got: {type(x).__name__}; numbers become one with ts.tensor(x)"
+            )
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected x (B, T, D) with D = {self.input_size}\n  Got: {x.shape}"

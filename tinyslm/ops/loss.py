@@ -122,7 +122,8 @@ def binary_cross_entropy_with_logits(xp, input, target, reduction="mean"):
 
     Args:
         input: logits, any shape.
-        target: the same shape, numbers in [0, 1].
+        target: the same shape, numbers in [0, 1]. That is not looked at, as in PyTorch: with others the formula gives a
+            number, too, but no cross-entropy; it may be negative and has no least value.
         reduction: "mean", "sum" or "none".
     """
     rows = xp.maximum(input, 0) - input * target + xp.log1p(xp.exp(-xp.abs(input)))

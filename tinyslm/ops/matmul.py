@@ -95,12 +95,15 @@ def _einsum_share(g: Tensor, xs: tuple, parts: list[str], out: str, k: int) -> C
 @composed
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The affine map y = x Wᵀ + b: x (..., D), weight (H, D), bias (H,) or None -> (..., H)."""
-    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
+    if bias is not None:
+        return affine(x, weight, bias)
+    shape = np.shape(x)  # of a list, too
+    if weight.ndim != 2 or shape[-1:] != weight.shape[1:]:
         raise ShapeError(
             f"linear: the sizes differ.\n  Expected: x (..., D) and weight (H, D)\n"
-            f"  Got: x {x.shape}, weight {weight.shape}"
+            f"  Got: x {shape}, weight {weight.shape}"
         )
-    return x @ weight.mT if bias is None else affine(x, weight, bias)
+    return matmul(x, weight.mT)
 
 
 @op(r"y = x W^\top + b")

@@ -55,15 +55,17 @@ class Adam(Optimizer):
         check_finite: bool = False,
     ):
         decay = self.default_decay if weight_decay is None else weight_decay
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": decay}, check_finite)
+        betas = tuple(betas) if isinstance(betas, list) else betas
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": decay}, check_finite)
         self._joined: dict[int, Joined] = {}  # by the id of the first parameter
         self.size = sum(p.size for p in self.parameters())
 
     def check_settings(self, group: Settings) -> None:
         """Refuse settings outside their range."""
         super().check_settings(group)
-        if len(group["betas"]) != 2 or not all(0 <= b < 1 for b in group["betas"]):
-            raise OptionError(f"betas: expected two numbers from 0 to below 1, got {group['betas']}")
+        betas = group["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
+            raise OptionError(f"betas: expected two numbers from 0 to below 1, as (0.9, 0.999), got {betas!r}")
 
     def update_all(self, members: Members, group: Settings, grad_scale: Any) -> None:
         """Change the large arrays one by one, and the small ones of one type that are at the same step together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,8 +48,10 @@ class Optimizer:
     def check_settings(self, group: Settings) -> None:
         """Refuse settings outside their range."""
         for name in self.not_negative:
-            if name in group and not group[name] >= 0:
-                raise OptionError(f"{type(self).__name__}: expected {name} of at least 0, got {group[name]}")
+            if name in group and not _is_setting(group[name]):
+                raise OptionError(
+                    f"{type(self).__name__}: expected {name} as a finite number of at least 0, got {group[name]!r}"
+                )
 
     def parameters(self) -> list[Tensor]:
         """The parameters of all groups, in the order of their state."""
@@ -157,7 +160,17 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(groups)})"
 
 
+def _is_setting(value: Any) -> bool:
+    try:
+        return bool(0 <= value < math.inf)
+    except TypeError:
+        return False
+
+
 def _as_groups(params: Any) -> list[dict[str, Any]]:
+    if hasattr(params, "parameters") or not isinstance(params, Iterable):
+        what = f"a {type(params).__name__}" if params is not None else "None"
+        raise OptionError(f"params: expected a list of parameters, got {what}; pass model.parameters()")
     if isinstance(params, Tensor):
         raise OptionError("params: expected a list of parameters, got a single tensor; write [tensor]")
     params = list(params)

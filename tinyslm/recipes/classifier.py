@@ -22,12 +22,12 @@ from .. import optim
 from ..data import Batches, Table, check_leak, stratified_split
 from ..device import array_module, fetch, on_device, to_host
 from ..engine import no_grad
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import CheckpointError, DataError, OptionError, did_you_mean
 from ..files import write_text
 from ..metrics import ClassReport, class_report
 from ..models import Classifier, ClassifierConfig, TextClassifier
 from ..text import WordTokenizer
-from ..training import Progress, Result, Trainer, forget, forget_checkpoint
+from ..training import Progress, Result, Trainer, forget_checkpoint, write_log
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("constant", "linear", "cosine", "step")
@@ -63,8 +63,10 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("tokenizer", TOKENIZERS)):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name}: expected one of {', '.join(known)}; got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value not in known:
+                meant = did_you_mean(str(value), known)
+                raise OptionError(f"{name}: expected one of {', '.join(known)}; got {value!r}.{meant}")
         self._at_least(1, "epochs", "batch_size", "ngrams", "min_count")
         self._at_least(0, "seed", "warmup", "patience", "weight_decay", "clip")
         if not 0 < self.lr < math.inf:
@@ -239,6 +241,8 @@ class ClassifierTraining:
             generators={"model": self.rng},
             settings=self.settings(),
             folder=self.folder,
+            # The log beside an older model stays that model's, until the new one is whole.
+            log_folder=None if self.folder is None else self.folder / "checkpoint",
             listener=listener,
             epoch_listener=epoch_listener,
         )  # fmt: skip
@@ -297,14 +301,19 @@ class ClassifierTraining:
 
     def _begin(self, resume: bool) -> None:
         if resume and not self.trainer.resume():
-            raise CheckpointError(
-                f"There is no interrupted run in {self.folder}.\n"
-                "  Expected: a folder where training was stopped; start without --resume\n"
-                f"  Got: {_what_is_in(self.folder)}"
-            )
+            raise nothing_to_resume(self.folder)
         if self.folder is not None and not resume:
             self.folder.mkdir(parents=True, exist_ok=True)
-            forget(self.folder)
+            forget_checkpoint(self.folder)
+
+
+def nothing_to_resume(folder: Path | None) -> CheckpointError:
+    """The error for a folder without an interrupted run."""
+    return CheckpointError(
+        f"There is no interrupted run in {folder}.\n"
+        "  Expected: a folder where training was stopped; start without --resume\n"
+        f"  Got: {_what_is_in(folder)}"
+    )
 
 
 def _what_is_in(folder: Path | None) -> str:
@@ -378,7 +387,7 @@ def style_scores(test: Table, report: ClassReport, found: np.ndarray) -> dict[st
 
 
 def write_folder(folder: Path, trained: Trained, settings: dict[str, Any]) -> None:
-    """The model, its settings and test report, and the pictures of its curves and confusion.
+    """The model, its log, settings and test report, and the pictures of its curves and confusion.
 
     The model comes first. What an older model's evaluations left is removed: it would be taken for this one's.
     """
@@ -389,6 +398,7 @@ def write_folder(folder: Path, trained: Trained, settings: dict[str, Any]) -> No
     for stale in folder.glob("evaluation_*.*"):
         stale.unlink()
     styles = {k: {"accuracy": a, "rows": n} for k, (a, n) in trained.by_style.items()}
+    write_log(folder, trained.result.history)
     write_json(folder / "training.json", settings)
     write_json(folder / "test_report.json", asdict(trained.report) | ({"by_style": styles} if styles else {}))
     with quiet_fonts():

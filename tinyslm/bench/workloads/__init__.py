@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from ...errors import OptionError
+from ...errors import OptionError, did_you_mean
 from ..workload import Workload
 
 FILES = (
@@ -30,6 +30,7 @@ def choose(wanted: list[str]) -> list[Workload]:
     for name in wanted:
         found = [w for n, w in known.items() if n.lower() == name.lower() or n.lower().startswith(f"{name.lower()}-")]
         if not found:
-            raise OptionError(f"workload: expected some of {', '.join(known)}; got {name!r}")
+            meant = did_you_mean(name, known)
+            raise OptionError(f"workload: expected some of {', '.join(known)}; got {name!r}.{meant}")
         chosen += found
     return list(dict.fromkeys(chosen)) if wanted else list(known.values())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import device, precision
-from ...errors import OptionError
+from ...errors import OptionError, did_you_mean
 from ..commands import Run, finish, script
 from ..measure import Settings
 from ..workload import Arrays, Session, Work, Workload
@@ -120,5 +120,8 @@ def choose_for_gpu(wanted: list[str]) -> list[Any]:
     known = {row.name: row for row in ROWS}
     for name in wanted:
         if name not in known:
-            raise OptionError(f"workload: expected some of {', '.join(known)} with --backend cuda; got {name!r}")
+            meant = did_you_mean(name, known)
+            raise OptionError(
+                f"workload: expected some of {', '.join(known)} with --backend cuda; got {name!r}.{meant}"
+            )
     return [known[name] for name in wanted or known]

@@ -100,7 +100,7 @@ def _kind(x: Any) -> str:
 
 def from_file(path: str) -> Learner:
     """Read a learner's file."""
-    source = Path(path).read_text(encoding="utf-8-sig")
+    source = _text(path)
     path = str(Path(path).resolve())
     names = load(path, source, traced=False)
     for name in CHOSEN:
@@ -113,6 +113,18 @@ def from_file(path: str) -> Learner:
     plain = {k: names[k] for k in CHOSEN}
     known = {k: traced[k] for k in CHOSEN}
     return Learner(path, source, plain, known, sizes, str(names.get("KINKS", "")), ast.parse(source))
+
+
+def _text(path: str) -> str:
+    try:
+        source = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CannotRun(say("finder.cannot.text", line=line, byte=f"0x{error.object[error.start]:02x}")) from None
+    if "\0" in source:
+        line = source.count("\n", 0, source.index("\0")) + 1
+        raise CannotRun(say("finder.cannot.text", line=line, byte="0x00"))
+    return source
 
 
 def _takes(function: Any, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ MARK = "\x1etinyslm-report\x1e"
 MEGABYTES = 4096
 CHILD = "tinyslm.check.finder.child"
 SECONDS = 30.0
+ACCESS_VIOLATION = 0xC0000005  # how Windows reports a segmentation fault
 
 
 def check_file(
@@ -66,8 +68,19 @@ def _read(path: str, out: bytes, err: str, code: int, megabytes: int) -> Outcome
         return outcome
     if "MemoryError" in err or "Unable to allocate" in err:
         return _cannot("memory", path, megabytes=megabytes)
-    said = err.strip().splitlines()[-1:]
-    return _cannot("crash", path, code=code, said=f" ({said[0][:200]})" if said else "")
+    last = err.strip().splitlines()[-1:]
+    said = f" ({last[0][:200]})" if last else ""
+    name = _crash(code)
+    if name:
+        return _cannot("signal", path, name=name, said=said)
+    return _cannot("crash" if "Traceback" in err else "ended", path, code=code, said=said)
+
+
+def _crash(code: int) -> str:
+    """What the system stopped the process for; empty where it came to an end itself."""
+    if code == ACCESS_VIOLATION:
+        return "segmentation fault"
+    return (signal.strsignal(-code) or f"signal {-code}").lower() if code < 0 else ""
 
 
 def _last(path: str, out: bytes) -> Outcome | None:
