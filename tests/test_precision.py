@@ -33,3 +33,14 @@ def test_the_cpu_is_not_touched():
     plain = ts.attention(q, q, q).numpy()
     with ts.matmul_precision("medium"):
         assert (ts.attention(q, q, q).numpy() == plain).all()
+
+
+def test_a_choice_made_earlier_comes_back_in_a_block():
+    chosen = ts.matmul_precision("high")
+    ts.matmul_precision("medium")
+    try:
+        with chosen:
+            assert precision.current() == "high"
+        assert precision.current() == "medium"
+    finally:
+        ts.matmul_precision("highest")

@@ -389,6 +389,19 @@ def test_counts_are_whole_numbers(options, message):
         make(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip_norm": -1.0}, "clip_norm: expected a length"),
+        ({"clip_norm": float("nan")}, "clip_norm: expected a length"),
+        ({"settings": {"a": np.int64(3)}}, "settings: expected text, numbers"),
+    ],
+)
+def test_settings_that_would_fail_later_are_refused_now(options, message):
+    with pytest.raises(OptionError, match=message):
+        make(**options)
+
+
 def test_a_validation_without_a_loss_is_refused():
     with pytest.raises(OptionError, match="validate: expected"):
         make(validate=dict).run()

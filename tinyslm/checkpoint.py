@@ -439,7 +439,7 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
     except OSError as error:
         code = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno or 0
         reason = REASONS.get(code, "The system refused")
-        kept = "; what was saved there before is unchanged" if verb == "write" else ""
+        kept = "; no half-written file is left" if verb == "write" else ""
         raise CheckpointError(f"Can't {verb} {error.filename or path}{kept}.\n  {reason}.\n  Got: {error}") from error
 
 

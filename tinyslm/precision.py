@@ -34,15 +34,18 @@ class matmul_precision:
     def __init__(self, name: str):
         if name not in NAMES:
             raise OptionError(f"matmul_precision: expected one of {', '.join(NAMES)}. Got {name!r}.")
-        self.name, self.before = name, current()
+        self.name, self._before, self._entered = name, [current()], False
         _state().name = name
 
     def __enter__(self) -> matmul_precision:
-        _state().name = self.name  # one that was chosen earlier, and something else since
+        if self._entered or current() != self.name:  # chosen earlier, and something else since
+            self._before.append(current())
+            _state().name = self.name
+        self._entered = True
         return self
 
     def __exit__(self, *error: object) -> None:
-        _state().name = self.before
+        _state().name = self._before.pop()
 
 
 def _state() -> Any:

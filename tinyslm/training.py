@@ -148,7 +148,10 @@ class Trainer:
         self.epochs = require_int(self.epochs, "epochs", 1)
         self.read_every = require_int(self.read_every, "read_every", 1)
         self.folder = None if self.folder is None else Path(self.folder)
-        self.settings = json.loads(json.dumps(dict(self.settings)))  # as they come back from a checkpoint
+        self.log_folder = None if self.log_folder is None else Path(self.log_folder)
+        self.settings = _as_saved(self.settings)
+        if self.clip_norm is not None and not self.clip_norm >= 0:
+            raise OptionError(f"clip_norm: expected a length of at least 0, or None; got {self.clip_norm}")
         self.history: list[dict[str, float]] = []
         self._unread: list[Unread] = []
         self.sums = Sums()
@@ -381,6 +384,14 @@ class Trainer:
     def _write_log(self) -> None:
         if self.folder is not None:
             write_log(self.log_folder or self.folder, self.history)
+
+
+def _as_saved(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they come back from a checkpoint."""
+    try:
+        return dict(json.loads(json.dumps(dict(settings))))
+    except TypeError as error:
+        raise OptionError(f"settings: expected text, numbers, and lists of them; {error}") from None
 
 
 def _score(record: dict[str, float]) -> tuple[float, float]:

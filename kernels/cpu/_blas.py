@@ -62,8 +62,8 @@ def one_thread(function: F) -> F:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        _enter()
         try:
+            _enter()
             return function(*args, **kwargs)
         finally:
             _leave()
@@ -77,10 +77,10 @@ _split = one_thread(split)
 def _enter() -> None:
     get, put = _controls()
     with _Users.lock:
-        if _Users.count == 0:
+        _Users.count += 1
+        if _Users.count == 1:
             _Users.before = get()
             put(1)
-        _Users.count += 1
 
 
 def _leave() -> None:
@@ -92,6 +92,8 @@ def _leave() -> None:
 
 def _after_fork() -> None:
     # The threads that held the lock, or counted, did not come along into the child.
+    if _Users.count > 0:
+        _controls()[1](_Users.before)
     _Users.lock, _Users.count = threading.Lock(), 0
 
 

@@ -6,6 +6,7 @@ up across pieces do so over fixed blocks (`blocks`), so the result has the same 
 """
 
 import collections
+import contextvars
 import itertools
 import os
 import warnings
@@ -30,7 +31,10 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Use n threads from now on. The matrix products of NumPy keep their own setting (OPENBLAS_NUM_THREADS etc.)."""
+    """Use n threads from now on, in the matrix products of layers too.
+
+    What is left to NumPy alone (vectors, batches of matrices) keeps its own setting, OPENBLAS_NUM_THREADS and the like.
+    """
     global _threads, _pool, _untold
     if n < 1:
         raise ValueError(f"Expected n >= 1 threads. Got {n}.")
@@ -57,7 +61,8 @@ def split(task: Callable[[int, int], object], size: int, work: int, grain: int =
             task(*piece)
 
     pool = _get_pool()
-    helpers = [pool.submit(work_off) for _ in range(pieces - 1)]
+    # A copy of the context each, in which NumPy keeps what `np.errstate` chose.
+    helpers = [pool.submit(contextvars.copy_context().run, work_off) for _ in range(pieces - 1)]
     try:
         work_off()
     finally:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from tinyslm.kernels.cuda.recurrent import kept_weights
 
 ARCHITECTURES = (75, 80, 90, 100)
 SHARED_LIMIT = 232_448  # of sm_90
+STATIC_SHARED = 48 * 1024  # what a kernel may have without asking
 WIDTHS = [(64, True), (64, False), (128, False)]  # of a head; whether there is a mask
 TENSOR_CORES = ("attention_mma",)  # families that are there for them alone
 TENSOR_WIDTHS = [(64, True), (128, True)]
@@ -138,23 +141,42 @@ def label(constants: dict[str, object]) -> str:
     return ", ".join(f"{key} {value}" if key != "REAL" else str(value) for key, value in constants.items())
 
 
-def main() -> None:
-    """Print the table for every CUDA version that is installed."""
+def main() -> int:
+    """Print the table for every CUDA version that is installed; 1 if a kernel spills or takes too much."""
+    here = [major for major in PLACES if find(major)]
+    cases = [(major, family, chosen) for major in here for family in families() for chosen in variants(family)]
+    with ProcessPoolExecutor() as pool:
+        found = list(pool.map(every_architecture, *zip(*cases, strict=True))) if cases else []
     for major in PLACES:
-        path = find(major)
-        print(f"CUDA {major}: " + ("registers / bytes of shared memory / bytes spilled" if path else "not installed"))
-        for family, chosen in [(f, v) for f in families() for v in variants(f)] if path else []:
-            print_table(Nvrtc(path), family, chosen)
+        print(
+            f"CUDA {major}: {'registers / shared bytes / bytes spilled' if major in here else 'not installed'}"
+        )
+        for (version, family, chosen), columns in zip(cases, found, strict=True):
+            if version == major:
+                print_table(family, chosen, columns)
+    return int(any(faults(u) for columns in found for column in columns for u in column))
 
 
-def print_table(nvrtc: Nvrtc, family: str, chosen: dict[str, object]) -> None:
+def every_architecture(major: int, family: str, chosen: dict[str, object]) -> list[list[Usage]]:
+    """What each kernel of a family takes, for each architecture."""
+    path = find(major)
+    assert path is not None
+    compiler = Nvrtc(path)
+    return [usage(compiler, family, chosen, a) for a in architectures(chosen)]
+
+
+def faults(u: Usage) -> bool:
+    """Whether a kernel spills, or takes more than a block can have."""
+    return u.spilled > 0 or not 0 < u.registers <= 255 or u.shared > STATIC_SHARED
+
+
+def print_table(family: str, chosen: dict[str, object], columns: list[list[Usage]]) -> None:
     """One family with one set of constants: a line for each kernel, a column for each architecture."""
-    heads = architectures(chosen)
-    print(f"{f'{family}.cu ({label(chosen)})':72}" + "".join(f"{f'sm_{a}':>18}" for a in heads))
-    for row in zip(*(usage(nvrtc, family, chosen, a) for a in heads), strict=True):
-        cells = "".join(f"{f'{u.registers} / {u.shared} / {u.spilled}':>18}" for u in row)
+    print(f"{f'{family}.cu ({label(chosen)})':72}" + "".join(f"{f'sm_{a}':>18}" for a in architectures(chosen)))
+    for row in zip(*columns, strict=True):
+        cells = "".join(f"{f'{u.registers} / {u.shared} / {u.spilled}' + ' !' * faults(u):>18}" for u in row)
         print(f"  {row[0].kernel:70}{cells}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

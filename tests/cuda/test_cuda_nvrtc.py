@@ -7,7 +7,6 @@ import pytest
 from nvrtc import Nvrtc, Usage
 from tinyslm.kernels.cuda import _launch
 
-STATIC_SHARED = 48 * 1024
 CASES = [(major, family) for major in nvrtc.PLACES for family in nvrtc.families()]
 
 
@@ -32,8 +31,7 @@ def test_registers_shared_memory_and_spills(compilers, major, family):
             found = nvrtc.usage(chosen, family, constants, architecture)
             assert found, "the compiler reported no kernel"
             for u in found:
-                where = f"{u} with {nvrtc.label(constants)} on sm_{architecture}"
-                assert u.spilled == 0 and 0 < u.registers <= 255 and u.shared <= STATIC_SHARED, where
+                assert not nvrtc.faults(u), f"{u} with {nvrtc.label(constants)} on sm_{architecture}"
 
 
 @pytest.mark.parametrize("major", nvrtc.PLACES)
@@ -60,6 +58,12 @@ def test_every_kernel_says_how_many_threads_it_takes():
         text = (_launch.HERE / f"{family}.cu").read_text(encoding="utf-8")
         kernels = re.findall(r'extern "C" __global__ void\s+(\S+)', text)
         assert kernels and all(k.startswith("__launch_bounds__(") for k in kernels), family
+
+
+def test_a_fault_is_one():
+    assert not nvrtc.faults(Usage("a", 255, 48 * 1024, 0))
+    for u in (Usage("a", 8, 0, 4), Usage("a", -1, 0, 0), Usage("a", 256, 0, 0), Usage("a", 8, 48 * 1024 + 1, 0)):
+        assert nvrtc.faults(u)
 
 
 def test_the_assembler_report_is_read():

@@ -16,7 +16,7 @@ from tinyslm.kernels.cuda import _launch
 from typer.testing import CliRunner
 
 import tinyslm as ts
-from tinyslm import device, nn
+from tinyslm import device, nn, optim
 from tinyslm.cli.main import app
 from tinyslm.data import Batches, Table
 from tinyslm.engine import Op
@@ -65,6 +65,25 @@ def test_every_operation(monkeypatch, name):
         assert waits == 0
         for got, want in zip(found, wanted, strict=True):
             close(got, want, name)
+
+
+@pytest.mark.parametrize(("kind", "other"), [("float32", "float64"), ("float64", "float32")])
+def test_gradients_of_another_number_type_are_read_as_what_they_are(monkeypatch, kind, other):
+    def stepped():
+        params = [ts.tensor(np.arange(4, dtype=kind), requires_grad=True) for _ in range(2)]
+        optimizer = optim.Adam(params, lr=0.1)
+        for p, dtype in zip(params, (other, kind), strict=True):
+            p.grad = ts.tensor(np.array([1.0, -2, 3, -4], dtype))
+        optim.clip_grad_norm_(params, 2.0)
+        optimizer.step()
+        return [p.numpy() for p in params]
+
+    with ts.use("numpy"):
+        wanted = stepped()
+    with strict_device(monkeypatch):
+        found = stepped()
+    for got, want in zip(found, wanted, strict=True):
+        close(got, want)
 
 
 WRONG = {

@@ -60,6 +60,15 @@ def test_the_number_of_threads_changes_no_bit(threads):
         np.testing.assert_array_equal(one, three)
 
 
+def test_errstate_reaches_the_helpers(threads):
+    threads(4)
+    a = np.full((400, 400), 3e38, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with np.errstate(all="ignore"):
+            assert np.isinf(_blas.multiply(a, a, np.empty_like(a))).all()
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "grain"), [(0, 1), (1, 1), (7, 1), (5000, 1024), (1024, 1024), (1025, 1024)])
 def test_pieces_cover_the_range(threads, n, size, grain):

@@ -61,3 +61,10 @@ def test_refusals():
 
 def test_no_gradients_have_length_zero():
     assert optim.clip_grad_norm_([nn.Parameter(np.zeros(2))], 1.0) == 0.0
+
+
+@pytest.mark.parametrize("length", [-1.0, float("nan")])
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_factor])
+def test_a_length_that_is_none_is_refused(clip, length):
+    with pytest.raises(OptionError, match="max_norm: expected a length"):
+        clip(two(), length)

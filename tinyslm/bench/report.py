@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {"tinyslm": __version__, **{n: v for n in PACKAGES if (v := version(n))}},
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),

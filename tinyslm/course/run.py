@@ -77,7 +77,7 @@ def environment(folder: Path | None) -> dict[str, str]:
     # Lessons multiply small matrices, for which more threads only wait for each other.
     given = {k: v for k, v in os.environ.items() if k != OUT} | ({OUT: str(folder)} if folder else {})
     own = {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
-    return {"OPENBLAS_NUM_THREADS": "1"} | given | own
+    return {"OPENBLAS_NUM_THREADS": "1", "TINYSLM_NUM_THREADS": "1"} | given | own
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ def _is_fixed(value: Any) -> bool:
 def _own_value(value: Any) -> Any:
     if isinstance(value, Tensor):  # one that wants a gradient is for the operation to refuse
         return value if value.requires_grad else Tensor.wrap(value._data.copy())
+    if isinstance(value, type):  # np.float64 itself, say
+        return value
     if type(value) in (tuple, list):
         return type(value)(map(_own_value, value))
     return value.copy() if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__") else value

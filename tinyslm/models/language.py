@@ -55,6 +55,7 @@ class LanguageModel(nn.Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
+        require_int(layers, "layers", 1)
         self.heads = heads
         hidden = 4 * width if hidden is None else hidden
         self.settings = {

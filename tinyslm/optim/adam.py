@@ -55,7 +55,7 @@ class Adam(Optimizer):
         check_finite: bool = False,
     ):
         decay = self.default_decay if weight_decay is None else weight_decay
-        betas = tuple(betas) if isinstance(betas, list) else betas
+        betas = (betas[0], betas[1]) if np.shape(betas) == (2,) else betas
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": decay}, check_finite)
         self._joined: dict[int, Joined] = {}  # by the id of the first parameter
         self.size = sum(p.size for p in self.parameters())

@@ -35,8 +35,7 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, error_if_nonf
     Raises:
         AnomalyError: the length is not finite, with `error_if_nonfinite`.
     """
-    if not max_norm >= 0:
-        raise OptionError(f"max_norm: expected a length of at least 0, got {max_norm}")
+    _check_length(max_norm)
     parameters = list(parameters)
     if device.backend() == "cuda" and not error_if_nonfinite:
         total, factor = clip_on_device(parameters, max_norm)
@@ -58,10 +57,16 @@ def clip_factor(parameters: Iterable[Tensor], max_norm: float) -> Any:
 
     On a GPU it is an array of one number there, which the step reads there; nothing waits.
     """
+    _check_length(max_norm)
     parameters = list(parameters)
     if device.backend() == "cuda":
         return clip_on_device(parameters, max_norm)[1]
     return _factor(grad_norm(parameters), max_norm)
+
+
+def _check_length(max_norm: float) -> None:
+    if not max_norm >= 0:
+        raise OptionError(f"max_norm: expected a length of at least 0, got {max_norm}")
 
 
 def _factor(total: float, max_norm: float) -> float:

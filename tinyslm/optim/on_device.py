@@ -35,7 +35,8 @@ def _lists(members: Members) -> tuple[list[Array], ...]:
 
 
 def _gradients(parameters: list[Tensor]) -> list[Array]:
-    return [device.on_device(p.grad._data) for p in parameters if p.grad is not None]
+    """In the parameters' number types, which kernels take for granted; one set by hand may have another."""
+    return [device.on_device(p.grad._data).astype(p.dtype, copy=False) for p in parameters if p.grad is not None]
 
 
 def clip_on_device(parameters: list[Tensor], max_norm: float) -> tuple[Any, Any]:
