@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_the_old_ones(model, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"unchanged(.|\n)*The disk is full. Free some space"):
+    with pytest.raises(CheckpointError, match=r"no half-written file is left(.|\n)*The disk is full. Free some space"):
         cp.save_model(model, {"w": np.ones(3)}, CONFIG)
     with pytest.raises(CheckpointError, match="The disk is full"):
         cp.save_state(model, {"w": np.ones(3)}, {"step": 2})

@@ -148,9 +148,7 @@ def main() -> int:
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(every_architecture, *zip(*cases, strict=True))) if cases else []
     for major in PLACES:
-        print(
-            f"CUDA {major}: {'registers / shared bytes / bytes spilled' if major in here else 'not installed'}"
-        )
+        print(f"CUDA {major}: {'registers / shared bytes / bytes spilled' if major in here else 'not installed'}")
         for (version, family, chosen), columns in zip(cases, found, strict=True):
             if version == major:
                 print_table(family, chosen, columns)
