@@ -116,8 +116,9 @@ def test_numerics_are_right_algebra_that_breaks(item):
 def test_random_files_differ_from_run_to_run(item):
     space, p, g = _at(item.text())
     first, *others = [hn.gradients(space, p, g) for _ in range(6)]
-    y = [hn.output(hn.run_forward(space, hn.copied(p))) for _ in range(2)]
-    assert any(hn.error(other[k], first[k]) > 1e-3 for other in others for k in first) or hn.error(*y) > 1e-3
+    y, *more = [hn.output(hn.run_forward(space, hn.copied(p))) for _ in range(12)]  # two alone may agree by chance
+    differs = any(hn.error(other[k], first[k]) > 1e-3 for other in others for k in first)
+    assert differs or any(hn.error(other, y) > 1e-3 for other in more)
 
 
 @pytest.mark.parametrize("item", [m for m in MISTAKES if m.klass == 22], ids=lambda m: m.name)

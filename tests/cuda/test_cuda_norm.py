@@ -35,6 +35,7 @@ def test_constant_rows_and_single_needs():
 def test_many_rows_lie_along_the_axis_of_the_grid_that_is_long_enough(monkeypatch):
     grids = []
     monkeypatch.setattr(norm, "launch", lambda name, grid, *rest, **constants: grids.append(grid))
+    monkeypatch.setattr(np, "empty", np.zeros)  # nothing is computed here, and what lies there is added up
     x, w = np.zeros((70_000 * norm.STRETCH, 1), np.float32), np.ones(1, np.float32)
     with emulated():
         out, saved = norm.layer_norm_forward(x, w, w)
