@@ -95,13 +95,14 @@ d = 64
 q, k = (rng.normal(size=(len(words), d)) for _ in range(2))
 picture = Figure(figsize=(8.6, 4.2), layout="constrained")
 panels = picture.subplots(1, 2, sharey=True)
-for axes, scale, title in zip(panels, (d**-0.5, 1.0), ("with the root of d_k", "without it"), strict=True):
+titles = (r"Scores divided by $\sqrt{d_k}$", "Not divided: rows nearly one-hot")
+for axes, scale, title in zip(panels, (d**-0.5, 1.0), titles, strict=True):
     shares = ts.softmax(ts.tensor(q @ k.T * scale)).numpy()
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     for i, j in np.ndindex(shares.shape):
         colour = "black" if shares[i, j] > 0.5 else "white"
         axes.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=colour, fontsize=8)
-    axes.set_xticks(range(len(words)), words, rotation=60)
+    axes.set_xticks(range(len(words)), words)
     axes.set_yticks(range(len(words)), words)
     axes.set(title=title, xlabel="key: looked at")
 panels[0].set_ylabel("query: looks")

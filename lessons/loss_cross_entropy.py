@@ -199,11 +199,16 @@ left, right = picture.subplots(1, 2)
 left.plot(grid, -np.log(grid), color="#0072B2", label="loss, -log p")
 left.plot(grid, 1 - grid, color="#009E73", linestyle="--", label="size of the gradient for z, 1 - p")
 left.plot(grid, 1 / grid, color="#D55E00", linestyle=":", label="size of the gradient for p, 1 / p")
-left.set(ylim=(0, 6), xlabel="p of the right class", ylabel="natural units (nats)", title="One sample")
+left.set(
+    ylim=(0, 6),
+    xlabel="p of the right class",
+    ylabel="loss (nats), size of gradient",
+    title="One sample: loss and gradient",
+)
 right.plot(grid, half, color="#D55E00", linestyle=":", label="as printed, i over samples")
 right.plot(grid, curve, color="#0072B2", label="with the missing half")
 right.axvline(labels.mean(), color="#555555", linewidth=1, label="share of positive labels")
-right.set(ylim=(0, 16), xlabel="the same p for all seven samples", ylabel="loss (nats)", title="Second reading")
+right.set(ylim=(0, 16), xlabel="p, the same for all seven", ylabel="loss (nats)", title="Seven samples, i over samples")
 left.legend(fontsize=8.5)
 right.legend(fontsize=8.5, loc="upper center")
 figure(picture, "Left: the gradient for z stays below 1, the one for p does not. Right: half a loss is least at 1.")

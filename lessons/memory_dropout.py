@@ -196,13 +196,13 @@ left, right = picture.subplots(1, 2)
 for name, colour, marker, label in (("once", "#0072B2", "o", "one mask"), ("fresh", "#D55E00", "s", "fresh masks")):
     left.plot(steps, alive[name], marker, color=colour, label=label)
     left.plot(steps, expected[name], color=colour)
-left.set(title=f"Units never switched off, p = {p}", xlabel="step", ylabel="share", ylim=(0, 1))
+left.set(title=f"Units never switched off, p = {p}", xlabel="step", ylabel="share of the units", ylim=(0, 1))
 left.legend(frameon=False)
 for k, colour in enumerate(("#555555", "#0072B2", "#D55E00")):
     right.bar(k, tested[k].mean(), color=colour, width=0.6)
     right.plot([k] * STARTS, tested[k], "o", color="white", markeredgecolor="black")
 right.axhline(0.5, color="black", linestyle=":", linewidth=1)
-right.set(title="Bits remembered over ten steps, masks off", ylabel="share right", ylim=(0.4, 1.02))
+right.set(title="Bits remembered over ten steps, masks off", ylabel="share of the bits right", ylim=(0, 1.04))
 right.set_xticks(range(3), ["no dropout", "one mask", "fresh masks"])
 said = "Left: dots are measured, lines the formulas. Right: bars are means, circles the three starts, dotted guessing."
 figure(picture, said)

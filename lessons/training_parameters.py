@@ -193,21 +193,14 @@ check("A19", "the rounded totals miss at least one of them", not all(rough.value
 # %%
 picture = Figure(figsize=(9.0, 3.8), layout="constrained")
 axes = picture.subplots()
-colours = {"A: small": "#56B4E9", "A: foundation": "#E69F00", "B: small": "#009E73", both: "#CC79A7"}
-for row, (band, (low, high)) in enumerate(printed.items()):
-    axes.barh(row, high - low, left=low, color=colours[band], height=0.55)
+colours = ("#0072B2", "#0072B2", "#E69F00", "#CC79A7")  # article A, A, B, both
+for row, ((low, high), colour) in enumerate(zip(printed.values(), colours, strict=True)):
+    axes.barh(row, high - low, left=low, color=colour, height=0.55)
 for name, n in total.items():
     axes.axvline(n, color="black", linewidth=1.1, linestyle="--")
-    axes.text(
-        n,
-        3.75 if name == "BERT-large" else 3.45,
-        name,
-        ha="right" if name == "BERT-base" else "left",
-        va="bottom",
-        fontsize=10,
-    )
+    axes.text(0.93 * n, 0, name, rotation=90, ha="right", va="center", fontsize=10)
 axes.set_yticks(range(4), list(printed))
-axes.set(xscale="log", xlabel="parameters", xlim=(500, 2e12), ylim=(-0.6, 4.2))
+axes.set(xscale="log", xlabel="number of parameters", xlim=(500, 1e12), title="Printed ranges and real models")
 figure(
     picture, "The ranges that the articles print (bars) and the counted models (dashed). No BERT reaches the top bar."
 )

@@ -213,8 +213,8 @@ for (name, row), (shift, colour, hatch) in zip(shares.items(), looks, strict=Tru
     axes.bar(place, row, 0.25, yerr=error, color=colour, hatch=hatch, edgecolor="white", capsize=3, label=name)
 axes.axhline(0.5, color="black", linestyle=":", linewidth=1)
 axes.set_xticks(range(4), [f"{s}\n({(style == s).sum()} reviews)" for s in styles])
-axes.set(ylim=(0.4, 1), ylabel="share right", title="Bag of words, each kind of goods judged by the others")
-axes.legend(frameon=False, ncols=3)
+axes.set(ylim=(0, 1.1), ylabel="share right", title="Bag of words, each kind of goods judged by the others")
+axes.legend(frameon=False, ncols=3, loc="upper right")
 said = "Thin lines: one standard error. Dotted: guessing. Stop words out: better on plain reviews, worse on two kinds."
 figure(picture, said)
 

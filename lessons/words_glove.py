@@ -233,12 +233,12 @@ check("B3", "as printed: fewer than half", by_chance < len(subject) / 2)
 picture = Figure(figsize=(9.2, 4), layout="constrained")
 left, right = picture.subplots(1, 2)
 left.plot(grid, weight(grid), color="#0072B2")
-left.set(title="Weight of a pair (eq. 9)", xlabel="count X", ylabel="f(X)")
+left.set(title="What a pair counts in the fit (eq. 9)", xlabel="count X of the pair", ylabel="weight f(X)")
 truth = np.log(np.where(X > 0, X, 1))
 guess = residual(*full, truth).numpy() + truth
 right.plot(truth[kept_out], guess[kept_out], ".", color="#0072B2", alpha=0.4)
 right.axline((0, 0), slope=1, color="#D55E00")
-right.set(title="Pairs kept out", xlabel="ln X counted", ylabel="ln X from the vectors")
+right.set(title="Pairs that the fit never saw", xlabel="ln X, counted", ylabel="ln X, from the vectors")
 figure(picture, "Left: rare pairs count little, frequent ones at most 1. Right: on the line the fit would be perfect.")
 
 # %%

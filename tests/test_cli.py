@@ -53,6 +53,15 @@ class Answer:
         return f"exit {self.code}\n{self.out}\n--- stderr\n{self.err}"
 
 
+def left_with():
+    """The exit code of the command."""
+    try:
+        cli.main()
+    except SystemExit as left:
+        return left.code or 0
+    return 0
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Run `tinyslm ...` in this process with the NumPy backend; pictures are not drawn."""
@@ -65,11 +74,7 @@ def command(monkeypatch, capsys):
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with ts.use("numpy"):
-            try:
-                cli.main()
-                code = 0
-            except SystemExit as left:
-                code = left.code or 0
+            code = left_with()
         captured = capsys.readouterr()
         return Answer(code, captured.out, captured.err)
 
@@ -354,6 +359,14 @@ def test_a_used_folder_needs_force_or_resume(command, data, tmp_path):
     assert (out / "model.safetensors").read_bytes() != before["model.safetensors"]
 
 
+def test_data_that_is_not_there_is_told_before_a_used_folder(command, data, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"a model")
+    train = ("train", "classifier", "--out", tmp_path, *TINY)
+    assert_refused(command(*train, "reviws"), "^error: reviws: expected a CSV file.*Did you mean reviews")
+    assert_refused(command(*train, tmp_path / "no.csv"), "^error: .*no.csv")
+    assert_refused(command(*train, data), "--out: .* already holds a model")
+
+
 def test_resume_looks_for_the_run_before_anything_else(command, data, tmp_path):
     answer = command("train", "classifier", data, "--out", tmp_path, *TINY, "--resume")
     assert_refused(answer, "no interrupted run.*got: a folder without a checkpoint")
@@ -558,6 +571,57 @@ def test_doctor_data_and_lessons(command):
     assert lessons.code == 0 and "basics_numeric" in lessons.out
 
 
+COMPUTES = (
+    "train classifier", "lessons run A2", "lessons power A2", "check x.py", "predict m text", "evaluate m reviews",
+    "derive softmax", "derive all", "audit", "audit A1", "bench W1",
+)  # fmt: skip
+LOOKS = ("--help", "--version", "derive", "lessons", "lessons list", "data list", "bench --list", "audit --help")
+
+
+@pytest.fixture
+def asked_for_nump(monkeypatch, capsys, tmp_path):
+    """Run a command where the environment asks for a backend that there is not."""
+    monkeypatch.setenv("TINYSLM_BACKEND", "nump")
+    monkeypatch.setattr(ts.device.State, "name", None)
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "x.py", [])
+
+    def run(words):
+        monkeypatch.setattr(sys, "argv", ["tinyslm", *words.split()])
+        code = left_with()
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize("words", COMPUTES)
+def test_what_computes_refuses_a_backend_that_there_is_not_before_it_begins(asked_for_nump, tmp_path, words):
+    before = set(tmp_path.iterdir())
+    answer = asked_for_nump(words)
+    assert_refused(answer, "^error: TINYSLM_BACKEND asks for 'nump'. There is no such backend.*one of numpy, numba")
+    assert answer.out == "" and set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("words", LOOKS)
+def test_what_only_looks_needs_no_backend(asked_for_nump, words):
+    answer = asked_for_nump(words)
+    assert answer.code == 0 and answer.err == "" and answer.out, answer
+
+
+def test_doctor_says_which_backend_was_asked_for(asked_for_nump, monkeypatch):
+    assert "in use: none; TINYSLM_BACKEND asks for 'nump'. There is no such backend" in asked_for_nump("doctor").out
+    monkeypatch.setenv("TINYSLM_BACKEND", "cuda")
+    refused = ts.device.Found("cuda", False, why="there is no NVIDIA driver", remedy="install it")
+    monkeypatch.setitem(ts.device._found, "cuda", refused)
+    said = asked_for_nump("doctor").out
+    assert "in use: none; TINYSLM_BACKEND asks for 'cuda'." in said and "not available: there is no NVIDIA" in said
+    assert "in use: numpy" not in said
+    monkeypatch.delenv("TINYSLM_BACKEND")
+    monkeypatch.setitem(ts.device._found, "numba", ts.device.Found("numba", False, why="broken", remedy="mend it"))
+    monkeypatch.setattr(ts.device.importlib.util, "find_spec", lambda name: name)
+    assert "in use: numpy\n" in asked_for_nump("doctor").out
+
+
 def test_errors_in_words():
     assert "smaller --batch-size" in explain(MemoryError())
     assert "disk is full" in explain(OSError(errno.ENOSPC, "No space left", "x"))
@@ -654,3 +718,18 @@ def test_the_progress_bar_and_ctrl_c_on_a_terminal_of_80_columns(command, data, 
     again = quoted(["python", "-m", "tinyslm", *train, "--out", str(out), "--resume"])
     assert started.returncode == 130 and f"go on with: {again}\n" in text  # in one line, to be copied
     assert (out / "checkpoint" / "latest.json").is_file() and not (out / "config.json").exists()
+
+
+def test_a_loss_that_jumps_is_explained():
+    from rich.console import Console
+
+    from tinyslm.cli.train import Display
+
+    console = Console(record=True, width=120, file=io.StringIO())
+    display = Display(console)
+    for epoch, loss in enumerate([0.7, 0.5, 1.4, 1.5, 0.6], 1):
+        record = {"epoch": epoch, "train_loss": loss, "train_accuracy": 0.5, "valid_loss": 0.5, "valid_accuracy": 0.5}
+        display.epoch({**record, "tokens_per_second": 1})
+    lines = console.export_text().splitlines()
+    assert ["--clip 1" in line for line in lines] == [False] * 4 + [True] + [False] * 2
+    assert "jumped up" in lines[3] and lines[2].startswith("epoch   3")

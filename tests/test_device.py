@@ -1,6 +1,7 @@
 """Backends: choosing one, what is said where one is missing, and kernels that fail."""
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -44,6 +45,13 @@ def test_unknown_and_missing_backends_say_what_to_do():
     if not device.probe("cuda").works:
         with pytest.raises(BackendError, match="Remedy"):
             ts.use("cuda")
+
+
+@pytest.mark.parametrize("cuda", [12, 13])
+def test_the_remedy_installs_what_the_extra_does(cuda):
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    (wanted,) = re.findall(rf'^cuda{cuda} = \["([^;]*);', project, re.MULTILINE)
+    assert device._install(cuda) == f'pip install "{wanted}"'
 
 
 def test_the_report_covers_every_backend():

@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -340,10 +341,10 @@ def test_augmented_assignment_to_data_counts_as_a_change():
 def test_what_a_graph_recorded_cannot_change_behind_its_back():
     w, x, a = leaf([1.0, 2.0]), ts.tensor([3.0, 4.0], dtype="float64"), np.array([5.0, 6.0])
     loss = (w * x + w * a).sum()
-    with pytest.raises(GraphError, match="may have recorded"):
-        x.data[0] = 100
-    with pytest.raises(GraphError, match="may have recorded"):
-        w.detach().data[0] = 100
+    on_gpu = ts.device.backend() == "cuda"  # where `data` is a copy
+    for t in (x, w.detach()):
+        with nullcontext() if on_gpu else pytest.raises(GraphError, match="may have recorded"):
+            t.data[0] = 100
     a[0] = 100
     loss.backward()
     assert w.grad.tolist() == [8, 10]
@@ -387,7 +388,8 @@ def test_leaves_do_not_share_one_gradient():
 
 
 def test_writing_into_a_guarded_array_says_what_to_do():
-    x = leaf([1.0, 2.0])
+    with ts.use("numpy"):  # on a GPU `data` is a copy
+        x = leaf([1.0, 2.0])
     with pytest.raises(GraphError, match="ts.where"):
         x.data[0] = 5
     with pytest.raises(GraphError, match="ts.stack"):

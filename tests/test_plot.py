@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tinyslm as ts
 from tinyslm import plot
 from tinyslm.errors import DataError, GraphError, OptionError, ShapeError
+from tinyslm.plot import computation, fonts
 
 pytestmark = pytest.mark.filterwarnings("error")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -99,6 +100,59 @@ def test_matrices_of_every_shape_keep_their_labels_inside(shape):
     assert inside.y1 <= figure.get_figheight() <= 10
 
 
+@pytest.mark.parametrize("count, angle", [(3, 0), (12, 45), (30, 90)])
+def test_names_that_do_not_fit_side_by_side_are_turned_and_never_overlap(count, angle):
+    names = [f"harbour {i}" for i in range(count)]
+    figure = plot.heatmap(np.eye(count), names, names)
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in labels} == {angle}
+    boxes = [label.get_window_extent() for label in labels]
+    if angle != 45:  # the boxes of slanted words overlap where the words do not
+        assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+
+
+# -- figures drawn by hand --------------------------------------------------------------------------------------------
+
+
+def by_hand():
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    curve, bars, image = figure.subplots(1, 3)
+    curve.plot([1, 2], label="a")
+    curve.set(title="Title", xlabel="x", ylim=(0, 3))
+    curve.legend()
+    bars.barh(["one", "two"], [1, 2])
+    figure.colorbar(image.imshow([[1, 2]]), ax=image)
+    return figure
+
+
+def test_the_house_style_leaves_what_is_drawn_and_changes_its_look():
+    figure = plot.house_style(by_hand())
+    curve, bars, image, bar = figure.axes
+    assert (curve.get_title(), curve.get_title(loc="left"), curve.get_ylim()) == ("", "Title", (0, 3))
+    assert curve.get_lines()[0].get_ydata().tolist() == [1, 2]
+    assert {side for side, s in curve.spines.items() if s.get_visible()} == {"left", "bottom"}
+    assert not any(s.get_visible() for axes in (image, bar) for s in axes.spines.values())
+
+    def grid(axis):
+        return axis.get_gridlines()[0].get_visible()
+
+    assert (grid(curve.yaxis), grid(curve.xaxis)) == (True, False)
+    assert (grid(bars.yaxis), grid(bars.xaxis)) == (False, True)  # bars that lie are measured along x
+    assert not grid(image.yaxis)
+    assert curve.get_legend().get_frame().get_alpha() == 0.85
+
+
+def test_the_house_style_finds_fonts_and_may_come_twice():
+    figure = by_hand()
+    figure.axes[0].set_title(NOWHERE)
+    for _ in range(2):
+        plot.house_style(figure)
+    assert figure.axes[0].get_title(loc="left").startswith("□\n")
+
+
 def test_gates_show_mean_and_band():
     rng = np.random.default_rng(0)
     traces = {
@@ -146,7 +200,7 @@ def test_graph_as_text():
 
 def test_graph_as_a_picture_has_every_box_once():
     w, y, loss = small_graph()
-    boxes = plot._boxes(loss)
+    boxes = computation._boxes(loss)
     assert len(boxes) == 6
     assert [boxes[k].texts[0] for k in (w, y.node, loss.node)] == ["w", "sum(dim=1)", "add"]
     assert boxes[loss.node].inputs == [y.node, boxes[loss.node].inputs[1]]
@@ -191,11 +245,11 @@ def test_random_graphs_have_layers_and_no_box_or_line_over_another(pairs):
     values = [ts.tensor([1.0], requires_grad=True)]
     for a, b in pairs:
         values.append(values[a % len(values)] * values[b % len(values)])
-    boxes = plot._boxes(values[-1])
-    plot._assign_layers(boxes)
-    routes = plot._bend_long_lines(boxes)
-    layers = plot._ordered_layers(boxes, routes)
-    plot._assign_x(boxes, layers, routes, 1.2)
+    boxes = computation._boxes(values[-1])
+    computation._assign_layers(boxes)
+    routes = computation._bend_long_lines(boxes)
+    layers = computation._ordered_layers(boxes, routes)
+    computation._assign_x(boxes, layers, routes, 1.2)
     for route in routes:
         assert all(boxes[b].layer == boxes[a].layer + 1 for a, b in pairwise(route))
     for layer in layers:
@@ -273,10 +327,10 @@ def font(tmp_path):
     builder.save(tmp_path / "own.ttf")
     before = list(fontManager.ttflist)
     fontManager.addfont(tmp_path / "own.ttf")
-    plot._fonts_for.cache_clear()
+    fonts._fonts_for.cache_clear()
     yield "Test Han Sans"
     fontManager.ttflist[:] = before
-    plot._fonts_for.cache_clear()
+    fonts._fonts_for.cache_clear()
 
 
 def test_a_font_that_has_the_characters_is_found_and_used(font):

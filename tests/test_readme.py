@@ -37,6 +37,14 @@ def test_the_sign_that_is_changed_is_found_as_the_page_says(tmp_path):
     assert told.returncode == 1 and line in told.stdout and line in README.read_text(encoding="utf-8")
 
 
+def test_the_page_counts_lessons_and_formulas_right():
+    from tinyslm.audit import IDS
+    from tinyslm.course import lessons
+
+    page = README.read_text(encoding="utf-8")
+    assert f"# all {len(IDS)}, one line each" in page and f"All that is {len(lessons())} lessons" in page
+
+
 def test_there_are_examples_and_pictures():
     text = README.read_text(encoding="utf-8")
     assert len(BLOCKS) == 2

@@ -11,12 +11,12 @@ import tinyslm
 ROOT = Path(tinyslm.__file__).parent
 # From the ground up; a part may import what stands in an earlier row or in its own.
 FLOORS = [
-    {"errors", "files", "kernels", "messages", "messages_zh", "unicode_math"},
-    {"device", "lesson", "precision"},
+    {"_start", "errors", "files", "kernels", "messages", "messages_zh", "unicode_math"},
+    {"device", "precision"},
     {"tensor"},
     {"engine"},
     {"ops"},
-    {"nn", "check", "plot", "text", "data", "metrics", "checkpoint", "course"},
+    {"nn", "check", "plot", "text", "data", "metrics", "checkpoint", "course", "lesson"},
     {"optim"},
     {"models", "derivations"},
     {"training"},

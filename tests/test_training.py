@@ -52,6 +52,7 @@ def make(folder=None, epochs=EPOCHS, seed=0, **options):
         "generators": {"model": rng},
         "folder": folder,
         "save_seconds": 1e9,
+        "read_every": 1,  # also on a GPU
     }
     return Trainer(model, optimizer, Batches(7, 2, np.random.default_rng(2)), step, epochs, **(settings | options))
 

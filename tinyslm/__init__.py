@@ -13,6 +13,7 @@ Importing this loads NumPy and nothing else that is heavy; numba, matplotlib and
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import _start as _start  # before NumPy, which takes its time
 from . import device, errors, ops
 from .device import use
 from .engine import Op, detect_anomaly, enable_grad, grad, is_grad_enabled, jvp, no_grad, op, vjp

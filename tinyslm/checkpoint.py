@@ -326,9 +326,12 @@ def _read_arrays(path: Path, remedy: str = "") -> tuple[dict[str, np.ndarray], d
     try:
         with safe_open(str(path), framework="numpy") as file:
             arrays = {name: np.require(file.get_tensor(name), requirements="W") for name in file.keys()}  # noqa: SIM118
+            for a in arrays.values():
+                if a.dtype.kind == "V":
+                    raise TypeError(a.dtype)
             return arrays, file.metadata() or {}
     except (TypeError, AttributeError) as error:
-        # A number type that NumPy doesn't have, bfloat16 for one.
+        # bfloat16, say: NumPy does not have it, or has it from another package and no operation knows it.
         raise CheckpointError(f"{path} holds numbers of a type unknown here ({error}); save it as float32") from error
     except SafetensorError as error:
         raise CheckpointError(

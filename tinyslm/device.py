@@ -211,11 +211,11 @@ Trouble = tuple[str, str]  # why, remedy
 
 def _look_for_cupy() -> Trouble | None:
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed", 'pip install "tinyslm[cuda13]", or [cuda12] for older drivers'
+        return "CuPy is not installed", f"{_install(13)}, or for older drivers: {_install(12)}"
     try:
         importlib.import_module("cupy")
     except Exception as error:  # a half-removed CuPy raises whatever its remains raise
-        again = 'pip uninstall cupy-cuda12x cupy-cuda13x, then pip install "tinyslm[cuda13]" (only one of them)'
+        again = f"pip uninstall cupy-cuda12x cupy-cuda13x, then {_install(13)} (or 12x; only one of them)"
         return f"CuPy does not import: {error}", again
     return None
 
@@ -227,7 +227,7 @@ def _look_for_gpu() -> Trouble | None:
     if driver == 0:
         return "there is no NVIDIA driver", "install the driver of your NVIDIA GPU; without such a GPU, use numba"
     if driver < wanted:
-        older = f'pip uninstall cupy-cuda{wanted}x, then pip install "tinyslm[cuda{driver}]"; or update the driver'
+        older = f"pip uninstall cupy-cuda{wanted}x, then {_install(driver)}; or update the driver"
         return f"the driver serves CUDA up to {driver}, this CuPy needs CUDA {wanted}", older
     if not cupy.is_available():
         return "no GPU can be seen", "look at nvidia-smi and at the environment variable CUDA_VISIBLE_DEVICES"
@@ -255,7 +255,12 @@ def _try_product() -> Trouble | None:
 
 
 def _libraries(package: str) -> str:
-    return f'pip install {package}, or all of CUDA\'s libraries: pip install "cupy-cuda13x[ctk]" (or 12x)'
+    return f"pip install {package}, or all of CUDA's libraries: {_install(13)} (or 12x)"
+
+
+def _install(cuda: int) -> str:
+    """How CuPy and CUDA's libraries are installed; as the extras in pyproject.toml say it."""
+    return f'pip install "cupy-cuda{cuda}x[ctk]>=14.0.1,!=14.1.0,<15"'
 
 
 def _first_line(error: Exception) -> str:

@@ -39,19 +39,19 @@ class OptionError(TinyslmError, ValueError):
     """A setting outside its range."""
 
 
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three of the known names, those that `name` may have been meant to be, the nearest first."""
+def nearest(name: object, known: Iterable[str]) -> list[str]:
+    """At most three of the known names that `name` may have been meant to be, the nearest first; none for no text."""
     from difflib import get_close_matches
 
-    plain = {_plain(word): word for word in known}
-    return [plain[word] for word in get_close_matches(_plain(name), plain, n=3, cutoff=0.5)]
+    plain = {_plain(word): word for word in known} if isinstance(name, str) else {}
+    return [plain[word] for word in get_close_matches(_plain(str(name)), plain, n=3, cutoff=0.5)]
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a message, such as " Did you mean lstm or gru?"; empty where no known name is near."""
     near = nearest(name, known)
     return f" Did you mean {' or '.join(near)}?" if near else ""

@@ -45,6 +45,9 @@ def check(id: str, statement: str, holds: Any, error: float | None = None, verdi
 
 def figure(picture: Any, caption: str) -> Any:
     """Show a matplotlib Figure with a caption that says what to see; returns it, so that a notebook displays it."""
+    from .plot import house_style
+
+    house_style(picture)
     folder = os.environ.get(OUT)
     if folder:
         number = len(list(Path(folder).glob("figure*.png"))) + 1

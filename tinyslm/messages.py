@@ -334,6 +334,7 @@ MESSAGES: dict[str, str] = {
     "finder.certificate.written": "certificate: {path}",
     "finder.certificate.none": "no certificate: only a passed check has one",
     "finder.sizes": "as given",
+    "finder.kind": "a value of type {name}",
     "finder.nothing": "nothing (is a return missing?)",
     "finder.note.tried": "no single change explains it: {tried} tried{left}",
     "finder.trace.many": "more than {limit} array operations",
@@ -354,16 +355,16 @@ MESSAGES: dict[str, str] = {
     "finder.cannot.backward": "backward() gave {got}. Expected: a dict of gradients by name, like 'dW'",
     "finder.cannot.library": "{name} is not installed: pip install {name}",
     "finder.cannot.memory": "not enough memory (limit {megabytes} MB): smaller arrays are enough for a check",
-    "finder.cannot.exit": "the file calls sys.exit({code})",
+    "finder.cannot.exit": "the file calls sys.exit({code}). Expected: only inputs, forward and backward",
     "finder.cannot.text": "line {line} holds the byte {byte}, which is no UTF-8 text: save the file as UTF-8; is it a "
     "Python file?",
     "finder.cannot.crash": "the process stopped with code {code}{said}",
     "finder.cannot.ended": "the file itself ended the process, with code {code}{said}, before the check was done: "
     "remove that call (os._exit or the like)",
     "finder.cannot.signal": "the process crashed ({name}){said}",
-    "finder.cannot.signature": "{name} is {name}{got}. Expected: {name}({wanted})",
+    "finder.cannot.signature": "the file defines {name}{got}. Expected: {name}({wanted})",
     "finder.cannot.raises": "{error}{where}",
-    "finder.cannot.none": "backward gave no gradient of an input. Expected: keys {names}. Got: {got}",
+    "finder.cannot.none": "backward() gave no gradient of an input, only {got}. Expected: the keys {names}",
 }
 
 

@@ -48,5 +48,14 @@ class matmul_precision:
         _state().name = self._before.pop()
 
 
+def describe_gpu() -> str:
+    """The GPU in use in words, and whether attention can use its tensor cores."""
+    gpu = importlib.import_module("tinyslm.kernels.cuda._launch").gpu()
+    oldest = importlib.import_module("tinyslm.kernels.cuda._precision").OLDEST
+    able = gpu.architecture >= oldest
+    cores = "tensor cores for TF32 and bfloat16" if able else f"no TF32 or bfloat16 (these need sm_{oldest})"
+    return f"{gpu.name or 'GPU'}, sm_{gpu.architecture}, {gpu.processors} processors, {cores}"
+
+
 def _state() -> Any:
     return importlib.import_module("tinyslm.kernels.cuda._precision").Precision

@@ -102,9 +102,9 @@ class Tensor:
 
     @property
     def data(self) -> Array:
-        """The array as a read-only view; assign a new array to change it."""
+        """The array as a read-only view; assign a new array to change it. On a GPU, which has no such views, a copy."""
         if type(self._data) is not np.ndarray:
-            return self._data
+            return self._data.copy()
         view = self._data.view(GuardedArray)
         view.flags.writeable = False
         return view

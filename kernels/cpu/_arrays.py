@@ -23,6 +23,10 @@ def as_rows(a: np.ndarray) -> np.ndarray:
 
 
 def check_indices(name: str, values: np.ndarray, size: int) -> None:
-    """Refuse indices outside 0 .. size - 1: a kernel would read memory that isn't its own."""
+    """Refuse indices outside 0 .. size - 1: NumPy counts from the end, a kernel reads memory that isn't its own.
+
+    The engine puts the operation before these words, and the shapes behind.
+    """
     if values.size and (values.min() < 0 or values.max() >= size):
-        raise IndexError(f"Expected {name} in 0 .. {size - 1}. Got values from {values.min()} to {values.max()}.")
+        worst = values.min() if values.min() < 0 else values.max()
+        raise IndexError(f"expected {name} from 0 to {size - 1}, got {worst}")

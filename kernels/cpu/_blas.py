@@ -4,7 +4,7 @@ OpenBLAS, which comes inside NumPy, shares a product out among its own threads. 
 by spinning, for tens of milliseconds, and for that time every other kernel has one core less. In the loops over time of
 a recurrent layer, with products of some 60 microseconds, they mostly wait for each other; on cores that others use too,
 each wait becomes milliseconds. So OpenBLAS is asked for one thread: for large products piece by piece from our own
-threads (`multiply`), for the small ones of a step as they are (`one_thread`). The setting is put back after. Where
+threads (`multiply_all`), for the small ones of a step as they are (`one_thread`). The setting is put back after. Where
 NumPy uses another library (Accelerate, MKL) nothing is changed.
 """
 
@@ -12,41 +12,53 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ._parallel import split
+from ._parallel import WORK_PER_THREAD, get_num_threads, split
 
 F = TypeVar("F", bound=Callable[..., Any])
 PREFIXES = ("scipy_openblas", "openblas")
 SUFFIXES = ("64_", "")
 NOTHING = ((lambda: 1), (lambda n: None))  # what reads and sets the threads of a library that is left alone
 WORK = 32  # multiply-adds in the time of one element operation of other kernels
-ALONE = (1 << 18) // WORK  # so little work is done by OpenBLAS on one thread anyway
 GRAIN = 48  # pieces begin at multiples of it: whole blocks of the library's innermost loop
 
 
+Product = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]  # A, B, C, bias
+
+
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """C = A B, plus `bias` in each row, for matrices; the longer side of C is shared out among our threads."""
-    (rows, depth), columns = a.shape, b.shape[1]
-
-    def piece(of_rows: slice, of_columns: slice) -> None:
-        part = c[of_rows, of_columns]
-        np.matmul(a[of_rows], b[:, of_columns], out=part)
-        if bias is not None:
-            part += bias[of_columns]
-
-    all_of_it, work = slice(None), rows * depth * columns // WORK
-    if work < ALONE or _controls() is NOTHING:
-        piece(all_of_it, all_of_it)
-    elif rows >= columns:
-        _split(lambda start, stop: piece(slice(start, stop), all_of_it), rows, work, GRAIN)
-    else:
-        _split(lambda start, stop: piece(all_of_it, slice(start, stop)), columns, work, GRAIN)
+    """C = A B, plus `bias` in each row, for matrices."""
+    multiply_all([(a, b, c, bias)])
     return c
+
+
+def multiply_all(products: Sequence[Product]) -> None:
+    """Several products at once: each thread computes its share of every one of them, so they meet only once."""
+    work = sum(a.size * b.shape[1] for a, b, _, _ in products) // WORK
+    shares = max(1, min(get_num_threads(), work // WORK_PER_THREAD)) if _controls() is not NOTHING else 1
+
+    def share(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            for product in products:
+                _multiply_share(*product, i, shares)
+
+    _split(share, shares, work)
+
+
+def _multiply_share(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | None, i: int, shares: int) -> None:
+    """Share number i of C, cut across its longer side."""
+    rows, columns = c.shape
+    part = slice(*(min(max(c.shape), -(-max(c.shape) * j // (shares * GRAIN)) * GRAIN) for j in (i, i + 1)))
+    of_rows, of_columns = (part, slice(None)) if rows >= columns else (slice(None), part)
+    c = c[of_rows, of_columns]
+    np.matmul(a[of_rows], b[:, of_columns], out=c)
+    if bias is not None:
+        c += bias[of_columns]
 
 
 class _Users:

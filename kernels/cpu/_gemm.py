@@ -59,7 +59,10 @@ def multiply(a, row, rows, column, depth, panels, panel_from, panel_to, panel_ro
             first, last = rows * i // count, rows * (i + 1) // count  # as equal as can be: small blocks are slow
             a_start = (row + first) * a.shape[1] + column
             c_start = (c_row_from + first) * c.shape[1] + c_column + (p - panel_from) * width
-            block(last - first, a, a_start, a.shape[1], panels, b_start, depth, c, c_start, c.shape[1], add)
+            if last - first == ROWS:  # most blocks; the way through `block` costs 2 to 3 %
+                _tile6(a, a_start, a.shape[1], panels, b_start, depth, c, c_start, c.shape[1], add)
+            else:
+                block(last - first, a, a_start, a.shape[1], panels, b_start, depth, c, c_start, c.shape[1], add)
 
 
 @inline

@@ -20,10 +20,11 @@ F, I = np.float32, np.int32
 LOG2_E = F(1.4426950408889634)
 # log 2 in two parts: a multiple of the first, which has few digits, is exact.
 LOG_2_HIGH, LOG_2_LOW = F(0.693359375), F(-2.12194440054690583e-4)
-# Adding and taking away 1.5 * 2^23 rounds to a whole number, which then lies in the last bits of the sum.
-ROUND = F(12582912.0)
+# Adding and taking away 1.5 * 2^23 rounds to a whole number k, which then lies in the last bits of the sum. With 127
+# more, these bits hold k + 127: the exponent of 2^k.
+ROUND = F(12582912.0 + 127.0)
 LOWEST = F(-87.3)  # below, exp is treated as 0: the tiny numbers that would follow are slow to compute with
-LEAST = I(-0x7F800001)  # the key of -inf in _max32
+MINUS_INFINITY = I(-0x800000)  # its bits
 SQRT_HALF = math.sqrt(0.5)
 
 
@@ -39,14 +40,13 @@ def _power_parts(x):
     shifted = F(x * LOG2_E + ROUND)
     k = shifted - ROUND
     r = x - k * LOG_2_HIGH - k * LOG_2_LOW
-    two_to_k = I((shifted.view(I) << I(23)) + I(0x3F800000)).view(F)  # k goes into the exponent bits of a float
-    p = F(1 / 5040)
-    p = p * r + F(1 / 720)
-    p = p * r + F(1 / 120)
-    p = p * r + F(1 / 24)
-    p = p * r + F(1 / 6)
-    p = p * r + F(1 / 2)
-    return two_to_k, p * r * r + r
+    two_to_k = I(shifted.view(I) << I(23)).view(F)  # k + 127 goes into the exponent bits of a float
+    # (e^r - 1 - r) / r^2, fitted: the relative error of p is below 4.6e-7, that of e^r below 1.9e-7.
+    q = F(0.00833808072)
+    q = q * r + F(0.0418729745)
+    q = q * r + F(0.166668311)
+    q = q * r + F(0.49999401)
+    return two_to_k, q * (r * r) + r
 
 
 @inline
@@ -89,14 +89,20 @@ def _normal_tail32(a, e):
 
 
 @inline
-def _max32(row):
-    """The largest entry. Seen as whole numbers, with the lower bits of negatives flipped, floats keep their order."""
-    top = LEAST
-    for j in range(row.size):
-        bits = F(row[j]).view(I)
-        key = bits ^ ((bits >> I(31)) & I(0x7FFFFFFF))
-        top = key if key > top else top
-    return I(top ^ ((top >> I(31)) & I(0x7FFFFFFF))).view(F)
+def _start_max32(row):
+    return I(-1), MINUS_INFINITY
+
+
+@inline
+def _step_max32(x, most, least):
+    """Bits seen as whole numbers grow with the float where it is positive, and fall where it is negative."""
+    bits = F(x).view(I)
+    return bits if bits > most else most, bits if bits < least else least
+
+
+@inline
+def _end_max32(row, most, least):
+    return I(most if most >= 0 else least).view(F)
 
 
 # What kernels call. The bodies are the float64 versions; `overload` tells numba which one serves which type.
@@ -127,12 +133,22 @@ def normal_tail(a, e):
     return 0.5 * math.erfc(a * SQRT_HALF)
 
 
-def row_max(row):
-    """The largest entry of a vector, -inf if it is empty."""
-    top = -np.inf
-    for j in range(row.size):
-        top = row[j] if row[j] > top else top
-    return top
+# A maximum in three parts, for loops that do more than look for it.
+
+
+def start_max(row):
+    """What `step_max` begins with, for entries of the type of `row`."""
+    return -np.inf, -np.inf
+
+
+def step_max(x, most, least):
+    """The pair after one more entry."""
+    return x if x > most else most, least
+
+
+def end_max(row, most, least):
+    """The largest entry, -inf if there was none."""
+    return most
 
 
 def _serve(function: Callable, single: Callable) -> None:
@@ -147,4 +163,15 @@ _serve(exp, _exp32)
 _serve(tanh, _tanh32)
 _serve(sigmoid, _sigmoid32)
 _serve(normal_tail, _normal_tail32)
-_serve(row_max, _max32)
+_serve(start_max, _start_max32)
+_serve(step_max, _step_max32)
+_serve(end_max, _end_max32)
+
+
+@inline
+def row_max(row):
+    """The largest entry of a vector, -inf if it is empty."""
+    most, least = start_max(row)
+    for j in range(row.size):
+        most, least = step_max(row[j], most, least)
+    return end_max(row, most, least)

@@ -1,8 +1,10 @@
 """One thin wrapper that spreads a loop over threads.
 
 The kernels themselves are serial, which keeps compiling short. They release Python's lock while they run, so plain
-threads run them side by side. A piece of the range never depends on how many pieces there are, and kernels that add
-up across pieces do so over fixed blocks (`blocks`), so the result has the same bits for every number of threads.
+threads run them side by side. The same number of threads gives the same bits again: the pieces depend on nothing
+else, not on which thread does which. Kernels that add up across rows do so over fixed blocks (`blocks`), so that most
+results have the same bits for every number of threads, too. Products by NumPy's library (`_blas.py`) have not: how it
+adds up may depend on the shape of a piece, and they then agree within rounding.
 """
 
 import collections
@@ -11,7 +13,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 WORK_PER_THREAD = 1 << 17  # element operations; below this a thread costs more than it brings
@@ -19,6 +21,7 @@ BLOCKS = 16  # partial sums of a reduction across rows
 
 _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
+_refused: set[str] = set()  # what TINYSLM_NUM_THREADS was and can't be; it is said once
 _untold = False  # this process came out of a fork, and nobody has been told yet what that costs
 
 
@@ -26,8 +29,12 @@ def get_num_threads() -> int:
     """How many threads the kernels use: `set_num_threads`, else TINYSLM_NUM_THREADS, else the cores, at most 8."""
     if _threads is not None:
         return _threads
-    chosen = os.environ.get("TINYSLM_NUM_THREADS", "")
-    return max(1, int(chosen)) if chosen.isdecimal() else min(_cores(), 8)
+    chosen = os.environ.get("TINYSLM_NUM_THREADS", "").strip()
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    if chosen:
+        _refuse(chosen)
+    return min(_cores(), 8)
 
 
 def set_num_threads(n: int) -> None:
@@ -66,9 +73,17 @@ def split(task: Callable[[int, int], object], size: int, work: int, grain: int =
     try:
         work_off()
     finally:
-        for helper in helpers:
-            if not helper.cancel():  # one that has not begun, since its core is busy, is not waited for
-                helper.result()
+        _wait_for(helpers)
+
+
+def _wait_for(helpers: list[Future]) -> None:
+    """All that have begun, also when one has failed: the others may still be writing. Then raise the first error.
+
+    One that has not begun, since its core is busy, is not waited for.
+    """
+    errors = [helper.exception() for helper in helpers if not helper.cancel()]
+    for error in filter(None, errors):
+        raise error
 
 
 def _next(todo: collections.deque) -> Any:
@@ -103,6 +118,13 @@ def _after_fork() -> None:
     global _threads, _pool, _untold
     _untold = get_num_threads() > 1
     _threads, _pool = 1, None
+
+
+def _refuse(chosen: str) -> None:
+    if chosen not in _refused:
+        _refused.add(chosen)
+        message = f"TINYSLM_NUM_THREADS is left aside. Expected: a whole number of at least 1. Got: {chosen!r}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _tell() -> None:

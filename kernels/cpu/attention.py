@@ -10,6 +10,7 @@ A head's rows are read where they lie, whatever the distance from one to the nex
 [Q | K | V] (`self_attention`). The products are those of `_gemm.py`.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -162,11 +163,18 @@ def _rows(a: np.ndarray) -> Rows:
     if a.size == 0 or a.strides[-1] != a.itemsize or min(a.strides) < 0 or not a.flags.behaved:
         a = ready(a)
     steps = [s // a.itemsize for s in a.strides]
-    starts = np.zeros(1, np.int64)
-    for n, step in zip(a.shape[:-2], steps[:-2], strict=True):
-        starts = (starts[:, None] + np.arange(n) * step).reshape(-1)
     size = 1 + sum((n - 1) * s for n, s in zip(a.shape, steps, strict=True)) if a.size else 0
-    return Rows(np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,)), starts, steps[-2])
+    memory = np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
+    return Rows(memory, _starts(a.shape[:-2], tuple(steps[:-2])), steps[-2])
+
+
+@functools.lru_cache(maxsize=32)  # the same for the layers of a model, forward and backward
+def _starts(shape: tuple[int, ...], steps: tuple[int, ...]) -> np.ndarray:
+    """Where the heads begin, `steps` apart in the dimensions before the last two."""
+    starts = np.zeros(1, np.int64)
+    for n, step in zip(shape, steps, strict=True):
+        starts = (starts[:, None] + np.arange(n) * step).reshape(-1)
+    return starts
 
 
 def _mask(mask: Any, q: np.ndarray, keys: int) -> Mask:
@@ -216,8 +224,15 @@ def _panels_of_columns(a, start, step, rows, columns, panels):
 def _store(source, rows, factor, a, start, step, size):
     """The first rows of a matrix, times a factor, to where the rows of an array lie."""
     for r in range(rows):
-        for j in range(size):
-            a[start + r * step + j] = source[r, j] * factor
+        at = start + r * step
+        _scaled(source[r, :size], factor, a[at : at + size])
+
+
+@inline
+def _scaled(source, factor, target):
+    # A loop per function, on vectors that don't overlap: else the compiler finds no vector instructions.
+    for j in range(target.size):
+        target[j] = source[j] * factor
 
 
 # Forward.
@@ -250,8 +265,8 @@ def _attend(q, k, v, out, saved, mask, sizes, start, stop):
 def _divide(totals, rows, inverses, a, start, step, size):
     """Each row of sums by the sum of its exponentials, to where the rows of an array lie."""
     for r in range(rows):
-        for j in range(size):
-            a[start + r * step + j] = totals[r, j] * inverses[r]
+        at = start + r * step
+        _scaled(totals[r, :size], inverses[r], a[at : at + size])
 
 
 @jit
@@ -377,10 +392,16 @@ def _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size):
 @jit
 def _row_dots(a, a_start, a_step, b, b_start, b_step, size, dots):
     for r in range(dots.size):
-        total = a.dtype.type(0)
-        for j in range(size):
-            total += a[a_start + r * a_step + j] * b[b_start + r * b_step + j]
-        dots[r] = total
+        i, j = a_start + r * a_step, b_start + r * b_step
+        dots[r] = _dot(a[i : i + size], b[j : j + size])
+
+
+@jit
+def _dot(a, b):
+    total = a.dtype.type(0)
+    for j in range(a.size):
+        total += a[j] * b[j]
+    return total
 
 
 @jit

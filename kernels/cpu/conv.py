@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import ready
-from ._blas import multiply
+from ._arrays import as_rows, ready
+from ._blas import multiply_all
 from ._gemm import WORK, panels_of_columns
 from ._jit import jit
 from ._parallel import split
@@ -44,7 +44,7 @@ def conv1d_backward(
     gs = ready(g.transpose(0, 2, 1))  # (B, L, O)
     dx = _dx(gs, x, weight, stride, padding, dilation) if needs[0] else None
     dweight = _dweight(gs, x, weight, stride, padding, dilation) if needs[1] else None
-    return dx, dweight, gs.reshape(-1, gs.shape[2]).sum(0) if needs[2] else None
+    return dx, dweight, as_rows(gs).sum(0) if needs[2] else None
 
 
 def _places(x: np.ndarray, size: int, stride: int, padding: int, dilation: int) -> int:
@@ -84,9 +84,11 @@ def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padd
     wide[:, padding : padding + t], flat[:, : g.shape[1]] = x.transpose(0, 2, 1), g
     steps, flat = wide.reshape(b * places, stride, c), flat.reshape(b * places, outputs)
     dweight = np.empty((size, outputs, c), x.dtype)
+    products = []
     for k in range(size):
         shift, phase = divmod(k * dilation, stride)
-        multiply(flat[: max(0, len(flat) - shift)].T, steps[shift:, phase], dweight[k])
+        products.append((flat[: max(0, len(flat) - shift)].T, steps[shift:, phase], dweight[k], None))
+    multiply_all(products)
     return np.ascontiguousarray(dweight.transpose(1, 2, 0))
 
 

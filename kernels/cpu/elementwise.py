@@ -51,7 +51,10 @@ def relu_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple) -> 
 
 
 def dropout_forward(x: np.ndarray, p: float = 0.5, seed: int = 0) -> tuple[np.ndarray, None]:
-    """y_i = x_i / (1 - p) where u_i >= p, else 0; u_i is uniform in [0, 1), from seed and flat index i alone."""
+    """y_i = x_i m_i / (1 - p), m_i = 1 where u_i >= p, else 0; u_i is uniform in [0, 1), from seed and index i alone.
+
+    A dropped NaN or infinity is times 0 too, so it shows as NaN.
+    """
     return _dropout_of(x, p, seed), None
 
 
@@ -144,4 +147,4 @@ def _dropout(x, seed, least, scale, out):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX_1)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(MIX_2)
         u = (z ^ (z >> np.uint64(31))) >> np.uint64(11)
-        out[i] = x[i] * scale if u >= least else zero
+        out[i] = x[i] * (scale if u >= least else zero)

@@ -1,9 +1,9 @@
 """Matrix products, and the affine map of a layer, x W^T + b: one operation where three would be.
 
 Operations for R rows, D inputs, H outputs: 2 R D H forward, 4 R D H backward. Bytes: x, W and y once each, y once more
-for the bias. Idea: the products are NumPy's, which already run near the machine's limit on one core; `_blas.multiply`
-shares them out among our threads. What is saved is a second array of y's size forward, and backward W's gradient comes
-out in the shape of W, with no copy to turn it.
+for the bias. Idea: the products are NumPy's, which already run near the machine's limit on one core; `_blas.py` shares
+them out among our threads, those of a backward pass all at once. What is saved is a second array of y's size forward,
+and backward W's gradient comes out in the shape of W, with no copy to turn it.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._arrays import as_rows, ready
-from ._blas import multiply
+from ._blas import multiply, multiply_all
 
 
 def matmul_forward(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, None]:
@@ -28,11 +28,14 @@ def matmul_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple) -
     a, b = arrays
     if a.ndim < 2 or b.ndim != 2:
         return None
-    gs, rows, da, db = as_rows(g), as_rows(a), None, None
-    if needs[0]:
-        da = multiply(gs, b.T, np.empty(rows.shape, a.dtype)).reshape(a.shape)
-    if needs[1]:
-        db = multiply(rows.T, gs, np.empty(b.shape, a.dtype))
+    gs, rows = as_rows(g), as_rows(a)
+    da, db = _room(arrays, needs)
+    products = []
+    if da is not None:
+        products.append((gs, b.T, da.reshape(rows.shape), None))
+    if db is not None:
+        products.append((rows.T, gs, db, None))
+    multiply_all(products)
     return da, db
 
 
@@ -46,12 +49,19 @@ def affine_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple
 def affine_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple) -> tuple:
     """dx = g W, dW = g^T x, db = sum of g over the rows."""
     x, weight, _ = arrays
-    gs, dx, dweight, dbias = as_rows(g), None, None, None
-    if needs[0]:
-        dx = multiply(gs, ready(weight), np.empty((len(gs), x.shape[-1]), x.dtype)).reshape(x.shape)
-    if needs[1]:
-        dweight = multiply(gs.T, as_rows(x), np.empty(weight.shape, x.dtype))
-    if needs[2]:
-        ones = np.ones((1, len(gs)), g.dtype)  # a product with ones: the library sums columns faster than NumPy
-        dbias = multiply(ones, gs, np.empty((1, gs.shape[1]), g.dtype))[0]
+    gs, rows = as_rows(g), as_rows(x)
+    dx, dweight, dbias = _room(arrays, needs)
+    products = []
+    if dx is not None:
+        products.append((gs, ready(weight), dx.reshape(rows.shape), None))
+    if dweight is not None:
+        products.append((gs.T, rows, dweight, None))
+    if dbias is not None:  # a product with ones: the library sums columns faster than NumPy
+        products.append((np.ones((1, len(gs)), g.dtype), gs, dbias.reshape(1, -1), None))
+    multiply_all(products)
     return dx, dweight, dbias
+
+
+def _room(arrays: tuple, needs: tuple) -> tuple:
+    """An array for each gradient that is needed."""
+    return tuple(np.empty(a.shape, a.dtype) if need else None for a, need in zip(arrays, needs, strict=True))

@@ -3,7 +3,8 @@
 A pair is a word's vector against K + 1 rows of the output table: the true word and K drawn ones. Operations:
 6 (K + 1) D and K + 1 logistic functions. Bytes: (K + 1) D numbers read and written, from places all over the table.
 Idea: first all scores, then all errors, then all changes; the K + 1 rows are then on their way from memory at the same
-time, and a step is the exact gradient of one pair, as in the derivation named negative_sampling.
+time, and a step is the exact gradient of one pair, as in the derivation named negative_sampling. A word that is drawn
+twice is one row with twice the error: no row comes up a second time, so one loop can take from it and change it.
 
 Several threads may run this on the same tables without locks (Recht et al. 2011, "Hogwild"): now and then one
 overwrites another's change to a row, and few rows are shared at a time.
@@ -19,6 +20,7 @@ _STEP, _MIX_1, _MIX_2 = np.uint64(STEP), np.uint64(MIX_1), np.uint64(MIX_2)
 _11, _27, _30, _31, _32 = (np.uint64(n) for n in (11, 27, 30, 31, 32))
 _LOW = np.uint64(0xFFFFFFFF)
 UNIT = 2.0**-53
+WHOLE = 8  # errors come in whole vectors of the processor: what is left over would be worked on one by one
 
 
 @jit
@@ -30,8 +32,8 @@ def train_part(vectors, outputs, words, starts, keep, limits, others, window, ne
     """
     state = np.array([seed], np.uint64)
     sentence = np.empty(np.diff(starts).max(), words.dtype)
-    targets, errors = np.empty(negatives + 1, words.dtype), np.empty(negatives + 1, vectors.dtype)
-    change = np.empty(vectors.shape[1], vectors.dtype)
+    targets, change = np.empty(negatives + 1, words.dtype), np.empty(vectors.shape[1], vectors.dtype)
+    times, errors = np.zeros((2, -(-(negatives + 1) // WHOLE) * WHOLE), vectors.dtype)
     total = starts[-1] - starts[0]
     for s in range(starts.size - 1):
         done = (starts[s] - starts[0]) / total
@@ -41,31 +43,30 @@ def train_part(vectors, outputs, words, starts, keep, limits, others, window, ne
             reach = 1 + np.int64(_below(window, state))
             for j in range(max(0, i - reach), min(size, i + reach + 1)):
                 if j != i:
-                    count = _draw_targets(sentence[i], limits, others, targets, state)
-                    train_pair(vectors[sentence[j]], outputs, targets[:count], rate, errors, change)
+                    count = _draw_targets(sentence[i], negatives, limits, others, targets, times, state)
+                    train_pair(vectors[sentence[j]], outputs, targets[:count], times, rate, errors, change)
 
 
 @jit
-def train_pair(vector, outputs, targets, rate, errors, change):
-    """One step of descent for one pair: targets[0] is the true word, the others are drawn; the rest is scratch space.
+def train_pair(vector, outputs, targets, times, rate, errors, change):
+    """One step of descent for one pair: targets[0] is the true word, the others are drawn, all of them different.
 
-    e = sigmoid(U_w v) - y, y = (1, 0, ..., 0); v -= rate U_w^T e and U_w -= rate e v^T, both from the old values.
+    e = times (sigmoid(U_w v) - y), y = (1, 0, ..., 0); v -= rate U_w^T e, U_w -= rate e v^T, both from the old values.
+    times: how often each target was drawn. errors, as long as times, and change: scratch space.
     """
     for k in range(targets.size):
         row, score = outputs[targets[k]], vector.dtype.type(0)
         for j in range(vector.size):
             score += row[j] * vector[j]
         errors[k] = score
-    for k in range(targets.size):
-        errors[k] = rate * (sigmoid(errors[k]) - vector.dtype.type(k == 0))
+    for k in range(errors.size):
+        errors[k] = rate * times[k] * sigmoid(errors[k])
+    errors[0] -= rate
     change[:] = 0
     for k in range(targets.size):
         row, error = outputs[targets[k]], errors[k]
         for j in range(vector.size):
             change[j] += error * row[j]
-    for k in range(targets.size):  # a loop of its own, since a word may have been drawn twice
-        row, error = outputs[targets[k]], errors[k]
-        for j in range(vector.size):
             row[j] -= error * vector[j]
     for j in range(vector.size):
         vector[j] -= change[j]
@@ -83,15 +84,20 @@ def _thin_out(words, keep, sentence, state):
 
 
 @inline
-def _draw_targets(word, limits, others, targets, state):
-    """The word, and behind it draws from the noise; one that hits the word itself is left out. How many there are."""
-    targets[0] = word
+def _draw_targets(word, negatives, limits, others, targets, times, state):
+    """The word, and behind it draws from the noise that are not the word, with how often each came. How many rows."""
+    targets[0], times[0] = word, 1
     count = 1
-    for _ in range(targets.size - 1):
+    for _ in range(negatives):
         drawn = draw(limits, others, state)
         if drawn != word:
-            targets[count] = drawn
-            count += 1
+            k = 1
+            while k < count and targets[k] != drawn:
+                k += 1
+            if k == count:
+                targets[k], times[k] = drawn, 0
+                count += 1
+            times[k] += 1
     return count
 
 

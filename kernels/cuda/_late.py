@@ -8,6 +8,7 @@ training loop fetches that array together with the losses.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class _Notes:
 
     def __init__(self, where: Gpu):
         self.worst = where.xp.zeros(ROOM, np.uint64)
-        self.kinds: dict[tuple[str, int], int] = {}
+        self.kinds: dict[tuple[str, int, int], int] = {}
         self.unread = False
 
 
@@ -30,21 +31,55 @@ def _notes(where: Gpu) -> _Notes:
     return _Notes(where)
 
 
-def place_for(what: str, size: int) -> Array:
-    """Where a kernel notes indices outside 0 .. size - 1: (1,). `what` says whose: "embedding: expected ids"."""
+def place_for(what: str, size: int, least: int = 0) -> Array:
+    """Where a kernel notes indices outside least .. size - 1: (1,). `what` says whose: "embedding: expected ids"."""
     notes, xp = _notes(gpu()), array_library()
-    place = notes.kinds.setdefault((what, size), len(notes.kinds))
+    place = notes.kinds.setdefault((what, size, least), len(notes.kinds))
     if place == len(notes.worst):
         notes.worst = xp.concatenate([notes.worst, xp.zeros_like(notes.worst)])
     notes.unread = True
     return notes.worst[place : place + 1]
 
 
-def check_indices(ids: Array, what: str, size: int) -> None:
-    """Note it if one of `ids`, of any shape, lies outside 0 .. size - 1; one launch, and no wait."""
+def check_indices(ids: Array, what: str, size: int, least: int = 0) -> None:
+    """Note it if one of `ids`, of any shape, lies outside least .. size - 1; one launch, and no wait."""
     flat = whole_numbers(ids)
-    arguments = [flat, np.int64(flat.size), np.int64(size), place_for(what, size)]
+    arguments = [flat, *map(np.int64, (flat.size, least, size)), place_for(what, size, least)]
     launch("index:check_indices", *for_entries(flat.size), arguments)
+
+
+def check_key(key: Any, what: str, shape: tuple[int, ...]) -> None:
+    """The same for each array of whole numbers in a key to an array of this shape, where negative ones are allowed.
+
+    Raises:
+        IndexError: for arrays that lie on the host, at once.
+    """
+    for part, size in _by_axis(key if isinstance(key, tuple) else (key,), shape):
+        if part.dtype.kind not in "iu":
+            continue
+        if not isinstance(part, np.ndarray):
+            check_indices(part, what, size, -size)
+        elif part.size and not -size <= part.min() <= part.max() < size:
+            raise IndexError(f"expected indices from {-size} to {size - 1}, got {part.min()} to {part.max()}")
+
+
+def _by_axis(key: tuple, shape: tuple[int, ...]) -> list[tuple[Any, int]]:
+    """The arrays of a key, each with the size of the (first) axis that it chooses from."""
+    parts = [np.asarray(part) if isinstance(part, (list, np.generic)) else part for part in key]
+    taken = [_axes(part) for part in parts]
+    found, axis = [], 0
+    for part, axes in zip(parts, taken, strict=True):
+        if hasattr(part, "dtype") and axis < len(shape):
+            found.append((part, shape[axis]))
+        axis += len(shape) - sum(taken) if part is Ellipsis else axes
+    return found
+
+
+def _axes(part: Any) -> int:
+    """How many axes one part of a key takes."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if hasattr(part, "dtype") and part.dtype == bool else 1
 
 
 def unread() -> Array | None:
@@ -56,10 +91,10 @@ def words(found: np.ndarray) -> str:
     """What the array says, once it is on the host; "" if all is well. It is clear afterwards."""
     notes = _notes(gpu())
     notes.unread = False
-    for (what, size), place in notes.kinds.items():
+    for (what, size, least), place in notes.kinds.items():
         if found[place]:
             notes.worst[...] = 0
             outside = int(found[place])  # as report_index in common.cuh counts
-            got = -(outside >> 1) if outside & 1 else size - 1 + (outside >> 1)
-            return f"{what} from 0 to {size - 1}, got {got}"
+            got = least - (outside >> 1) if outside & 1 else size - 1 + (outside >> 1)
+            return f"{what} from {least} to {size - 1}, got {got}"
     return ""

@@ -21,6 +21,7 @@ Array = Any  # an array of `xp`
 HERE = Path(__file__).parent
 OPTIONS = ("-std=c++17",)
 THREADS = 256  # in a block, unless a kernel says otherwise
+STATIC_SHARED = 48 * 1024  # bytes of shared memory that a block has without asking
 MOST_BLOCKS = 4096  # for kernels whose threads take several entries each; fills any GPU
 SHORT_ROW = 1024  # rows up to this length get a warp each, longer ones a block
 ROWS_PER_BLOCK = 8
@@ -35,6 +36,8 @@ class Gpu(NamedTuple):
     processors: int  # how many blocks run at the same time at least
     addresses: Callable[[list], Any] = list  # what a kernel gets for a list of arrays: a table of their addresses
     architecture: int = 90  # 80 for sm_80
+    graphs: bool = False  # whether loops of launches may be recorded (_steps.py)
+    name: str = ""
 
 
 class _Chosen:
@@ -49,7 +52,9 @@ def gpu() -> Gpu:
         cupy = importlib.import_module("cupy")
         found = cupy.cuda.Device().attributes
         limits = int(found["MaxSharedMemoryPerBlockOptin"]), int(found["MultiProcessorCount"])
-        _Chosen.gpu = Gpu(cupy, cupy.RawModule, *limits, _addresses, int(cupy.cuda.Device().compute_capability))
+        architecture = int(cupy.cuda.Device().compute_capability)
+        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+        _Chosen.gpu = Gpu(cupy, cupy.RawModule, *limits, _addresses, architecture, graphs=True, name=name)
     return _Chosen.gpu
 
 
@@ -104,8 +109,22 @@ def launch(
         shared: bytes of dynamic shared memory.
         constants: values for -D; REAL comes from the arrays.
     """
+    start = prepare(kernel, grid, block, arguments, shared, **constants)
+    if start is not None:
+        start()
+
+
+def prepare(
+    kernel: str,
+    grid: Sequence[int],
+    block: Sequence[int],
+    arguments: Sequence[Any],
+    shared: int = 0,
+    **constants: Any,
+) -> Callable[..., None] | None:
+    """What starts a kernel as `launch` does, with further arguments behind the others; None for an empty grid."""
     if 0 in grid:
-        return
+        return None
     family, name = kernel.split(":")
     floats = (a.dtype for a in arguments if hasattr(a, "shape") and a.ndim and a.dtype.kind == "f")
     dtype = next(floats, np.dtype(np.float32))
@@ -113,9 +132,14 @@ def launch(
         raise TypeError(f"Expected float32 or float64 arrays for {kernel}. Got {dtype}.")
     defines = [f"-DREAL={'float' if dtype == np.float32 else 'double'}", *(f"-D{k}={v}" for k, v in constants.items())]
     function = _function(family, name, tuple(defines))
-    if shared > 48 * 1024 and function.max_dynamic_shared_size_bytes < shared:
+    if shared > max(gpu().shared_limit, STATIC_SHARED):
+        raise RuntimeError(
+            f"{kernel} needs {shared:,} bytes of shared memory a block; this GPU has {gpu().shared_limit:,}."
+        )
+    if shared > STATIC_SHARED and function.max_dynamic_shared_size_bytes < shared:
         function.max_dynamic_shared_size_bytes = shared
-    function(tuple(grid), tuple(block), tuple(_argument(a, dtype) for a in arguments), shared_mem=shared)
+    shape, cells = (tuple(grid), tuple(block)), tuple(_argument(a, dtype) for a in arguments)
+    return lambda *more: function(*shape, cells + more, shared_mem=shared)
 
 
 def _argument(a: Any, dtype: np.dtype) -> Any:

@@ -112,16 +112,13 @@ __device__ __forceinline__ real line_sum(real v) {
 // grid (heads, ceil(T / OWN)). Writes out (heads, T, E); the largest scores and 1 / sums (heads, T), 0 for a query
 // that sees nothing.
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
-attention_forward(const real* q, const real* k, const real* v, const real* mask, const long long* which, int step, int causal,
-                  real scale, real* out, real* tops, real* inverses, int queries, int keys) {
+attention_forward(INPUTS, real* out, real* tops, real* inverses, int queries, int keys) {
     extern __shared__ real memory[];
     real* own_q = memory;                            // (OWN, D + 1)
     real* other_k = own_q + OWN * (D + 1);           // (OTHER, D + 1)
     real* other_v = other_k + OTHER * (D + 1);       // (OTHER, E + 1)
     real* weights = other_v + OTHER * (E + 1);       // (OWN, OTHER + 1)
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     real top[ROWS], sum[ROWS], total[ROWS][PARTS(E)], s[ROWS][COLS];
 #pragma unroll
     for (int i = 0; i < ROWS; ++i) {
@@ -184,14 +181,10 @@ struct Tiles {
 
 // With p = exp(score - top) / sum, dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (heads, ceil(T / OWN)).
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
-attention_backward_queries(const real* q, const real* k, const real* v, const real* g, const real* mask, const long long* which,
-                           int step, int causal, real scale, const real* tops, const real* inverses, const real* delta, real* dq, int queries,
-                           int keys) {
+attention_backward_queries(INPUTS, BACKWARD_INPUTS, real* dq, int queries, int keys) {
     extern __shared__ real memory[];
     const Tiles tile(memory);                        // own q, g and other k, v
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     real s[ROWS][COLS], dp[ROWS][COLS], total[ROWS][PARTS(D)] = {};
     load<D>(tile.own_d, q + head * queries * D, first, OWN, queries);
     load<E>(tile.own_e, g + head * queries * E, first, OWN, queries);
@@ -222,14 +215,10 @@ attention_backward_queries(const real* q, const real* k, const real* v, const re
 
 // dv = p^T g, dk = scale ds^T q. grid (heads, ceil(S / OWN)): here the own tile holds keys, the other tiles queries.
 extern "C" __global__ void __launch_bounds__(256, RESIDENT)
-attention_backward_keys(const real* q, const real* k, const real* v, const real* g, const real* mask, const long long* which,
-                        int step, int causal, real scale, const real* tops, const real* inverses, const real* delta, real* dk, real* dv, int queries,
-                        int keys) {
+attention_backward_keys(INPUTS, BACKWARD_INPUTS, real* dk, real* dv, int queries, int keys) {
     extern __shared__ real memory[];
     const Tiles tile(memory);                        // own k, v and other q, g
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     real s[ROWS][COLS], dp[ROWS][COLS], total_k[ROWS][PARTS(D)] = {}, total_v[ROWS][PARTS(E)] = {};
     load<D>(tile.own_d, k + head * keys * D, first, OWN, keys);
     load<E>(tile.own_e, v + head * keys * E, first, OWN, keys);

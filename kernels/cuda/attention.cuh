@@ -6,6 +6,18 @@ struct Masking {
     int step, causal;
 };
 
+// What all their kernels are given; those of backward are given more, g the gradient of the result. Queries and results
+// are (heads, T, D) and (heads, T, E), keys and values (heads, S, D) and (heads, S, E).
+#define INPUTS                                                                                                       \
+    const real *q, const real *k, const real *v, const real *mask, const long long *which, int step, int causal,     \
+    real scale
+#define BACKWARD_INPUTS const real *g, const real *tops, const real *inverses, const real *delta
+// A block serves OWN rows of one head, from `first` on.
+#define BLOCK                                            \
+    const Masking masking = {mask, which, step, causal}; \
+    const long long head = blockIdx.x;                   \
+    const int first = blockIdx.y * OWN;
+
 // The score of query t and key s from their product; -inf where the query may not look.
 __device__ __forceinline__ real score(real product, real scale, const Masking& m, int t, int s, int queries, int keys) {
     if (t >= queries || s >= keys || (m.causal && s > t + keys - queries)) return NEGATIVE_INFINITY;

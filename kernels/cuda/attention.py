@@ -79,7 +79,7 @@ def attention_backward(
     delta = xp.empty(saved.tops.shape, q.dtype)
     block, grid = (32, ROWS_PER_BLOCK), (-(-delta.size // ROWS_PER_BLOCK),)
     launch(f"{problem.family}:attention_delta", grid, block, [g, ready(out), delta, delta.size], **problem.constants)
-    inputs = [q, k, v, g, *problem.settings, saved.tops, saved.inverses, delta]
+    inputs = [q, k, v, *problem.settings, g, saved.tops, saved.inverses, delta]
     if needs[0]:
         problem.launch("backward_queries", problem.queries, [*inputs, dq])
     if needs[1] or needs[2]:
@@ -101,8 +101,14 @@ def constants(d: int, e: int, size: int, limit: int, mask: bool, chosen: int = 0
 
     With `chosen`, the format for tensor cores, these are the constants of `attention_mma.cu`.
     """
-    fit = (t for t in TILES if max(shared_bytes(d, e, *t, size, chosen).values()) <= limit)
-    own, other = next(fit, TILES[-1])
+    needed = {t: max(shared_bytes(d, e, *t, size, chosen).values()) for t in TILES}
+    own, other = next((t for t in TILES if needed[t] <= limit), (0, 0))
+    if not own:
+        raise ValueError(
+            f"attention: heads of {d} and {e} numbers do not fit into the shared memory of this GPU.\n"
+            f"  Expected: at most {limit:,} bytes\n  Got: {needed[TILES[-1]]:,} bytes, of {8 * size}-bit numbers\n"
+            f"  Remedy: more, narrower heads"
+        )
     found = {"D": d, "E": e, "OWN": own, "OTHER": other, "MASK": int(mask)}
     return found | {"FORMAT": chosen} if chosen else found
 

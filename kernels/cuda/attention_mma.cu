@@ -99,15 +99,12 @@ __device__ __forceinline__ float row_sum(float v) {
 // grid (heads, ceil(T / OWN)). Writes out (heads, T, E); the largest scores and 1 / sums (heads, T), 0 for a query
 // that sees nothing.
 extern "C" __global__ void __launch_bounds__(LANES, 2)
-attention_forward(const float* q, const float* k, const float* v, const float* mask, const long long* which, int step,
-                  int causal, float scale, float* out, float* tops, float* inverses, int queries, int keys) {
+attention_forward(INPUTS, float* out, float* tops, float* inverses, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_q = memory;                                  // OWN rows
     Pair* other_k = own_q + OWN * IN_ROWS(D);              // OTHER rows
     Pair* other_v = other_k + OTHER * IN_ROWS(D);          // OTHER / 2 rows of pairs
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     float top[2] = {NEGATIVE_INFINITY, NEGATIVE_INFINITY}, sum[2] = {};    // of rows g and g + 8
     Sums s[OTHER / 8], total[WIDE(E) / 8] = {};
     load_rows<D>(own_q, q + head * queries * D, first, OWN, queries);
@@ -164,18 +161,14 @@ attention_forward(const float* q, const float* k, const float* v, const float* m
 
 // With p = exp(score - top) / sum, dp = g . v and ds = p (dp - delta): dq = scale ds k. grid (heads, ceil(T / OWN)).
 extern "C" __global__ void __launch_bounds__(LANES, 2)
-attention_backward_queries(const float* q, const float* k, const float* v, const float* g, const float* mask,
-                           const long long* which, int step, int causal, float scale, const float* tops, const float* inverses, const float* delta,
-                           float* dq, int queries, int keys) {
+attention_backward_queries(INPUTS, BACKWARD_INPUTS, float* dq, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_q = memory;
     Pair* own_g = own_q + OWN * IN_ROWS(D);
     Pair* other_k = own_g + OWN * IN_ROWS(E);
     Pair* other_v = other_k + OTHER * IN_ROWS(D);
     Pair* columns_k = other_v + OTHER * IN_ROWS(E);
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     Sums s[OTHER / 8], dp[OTHER / 8], total[WIDE(D) / 8] = {};
     float top[2], inverse[2], row_delta[2];
 #pragma unroll
@@ -210,9 +203,7 @@ attention_backward_queries(const float* q, const float* k, const float* v, const
 
 // dv = p^T g, dk = scale ds^T q. grid (heads, ceil(S / OWN)): here the own tile holds keys, the other tiles queries.
 extern "C" __global__ void __launch_bounds__(LANES, 2)
-attention_backward_keys(const float* q, const float* k, const float* v, const float* g, const float* mask,
-                        const long long* which, int step, int causal, float scale, const float* tops, const float* inverses, const float* delta,
-                        float* dk, float* dv, int queries, int keys) {
+attention_backward_keys(INPUTS, BACKWARD_INPUTS, float* dk, float* dv, int queries, int keys) {
     extern __shared__ Pair memory[];
     Pair* own_k = memory;
     Pair* own_v = own_k + OWN * IN_ROWS(D);
@@ -220,9 +211,7 @@ attention_backward_keys(const float* q, const float* k, const float* v, const fl
     Pair* other_g = other_q + OTHER * IN_ROWS(D);
     Pair* columns_q = other_g + OTHER * IN_ROWS(E);
     Pair* columns_g = columns_q + OTHER / 2 * IN_COLUMNS(D);
-    const Masking masking = {mask, which, step, causal};
-    const long long head = blockIdx.x;
-    const int first = blockIdx.y * OWN;
+    BLOCK
     Sums s[OTHER / 8], dp[OTHER / 8], total_k[WIDE(D) / 8] = {}, total_v[WIDE(E) / 8] = {};
     load_rows<D>(own_k, k + head * keys * D, first, OWN, keys);
     load_rows<E>(own_v, v + head * keys * E, first, OWN, keys);

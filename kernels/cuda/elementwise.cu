@@ -52,13 +52,13 @@ extern "C" __global__ void __launch_bounds__(256) gelu_tanh_backward(const real*
     }
 }
 
-// y_i = scale x_i where the 53 random bits of entry i are at least `least`, else 0.
+// y_i = scale x_i where the 53 random bits of entry i are at least `least`, else 0 x_i.
 extern "C" __global__ void __launch_bounds__(256)
 dropout(const real* x, real* y, unsigned long long seed, unsigned long long least, real scale, long long n) {
     EACH(i, n) {
         unsigned long long z = seed + (unsigned long long)(i + 1) * 0x9E3779B97F4A7C15ull;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-        y[i] = ((z ^ (z >> 31)) >> 11) >= least ? x[i] * scale : (real)0;
+        y[i] = x[i] * (((z ^ (z >> 31)) >> 11) >= least ? scale : (real)0);
     }
 }

@@ -6,7 +6,7 @@
 // Backward: two places with the same id must not write the same row at once. Additions by atomics would end in an order
 // of their own in each run, and float sums depend on the order. So the host sorts the ids (stably); the warp at the
 // first place of a run of equal ids adds up the run in order: one writer for each row, and the same bits every time.
-// `embedding_backward_atomic` is the plain first version, for comparison.
+// `embedding_backward_atomic` is the plain first version, for comparison. Source: sums over segments, Blelloch 1990.
 // An id outside the table gives NaN and is noted for the host (_late.py): to refuse it at once, the host would have to
 // wait for the device. `check_indices` does only that, for operations that choose by the array library: 8 n bytes read.
 #include "common.cuh"
@@ -51,7 +51,8 @@ embedding_backward_atomic(const long long* ids, const real* g, real* dweight, lo
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-check_indices(const long long* ids, long long n, long long size, unsigned long long* worst) {
+check_indices(const long long* ids, long long n, long long least, long long size, unsigned long long* worst) {
     const long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += step) report_index(ids[i], size, worst);
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += step)
+        report_index(ids[i] - least, size - least, worst);
 }

@@ -6,6 +6,7 @@
 // and backward finds the probabilities again from them. Nothing waits for the host: the divisor of the mean stays on
 // the device, and a target outside 0 .. classes - 1 gives NaN and is noted for the host (_late.py).
 // Launch: as in softmax.cu; `cross_entropy_reduce` is one block of 256 threads that adds in a fixed order.
+// Source: Milakov and Gimelshein 2018, as in softmax.cu; label smoothing as in Szegedy and others 2016.
 #include "common.cuh"
 
 // loss = -(1 - smooth) w_t l_t - smooth / classes sum_c w_c l_c with l = log softmax(x); row_weight = w_t.

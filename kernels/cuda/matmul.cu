@@ -4,6 +4,7 @@
 // adding with arrays would write a second matrix; `column_sums` rows cols s read. Operations: one for each entry.
 // Launch: `add_bias` as in softmax.cu, a warp or a block for each row. `column_sums`: blocks of (32, 8) take 32 columns
 // and a stretch of rows and leave a partial sum, which the host adds up: no atomics, so the same bits every time.
+// Source: the sums in two stages are those of Harris 2007, "Optimizing Parallel Reduction in CUDA".
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) add_bias(real* y, const real* bias, int rows, int cols) {

@@ -5,20 +5,27 @@
 // the T steps depend on each other, so the time of one step does. The product with the input is one large matrix product
 // for all steps before the loop, and so are the gradients of the weights after it (both by the host). Two ways for the loop:
 //
-//   plain        for each step the product with the state by the matrix library, then one `..._cell` kernel: one thread
-//                for each hidden unit of each sequence, blocks of 256. Works for all sizes; two launches a step.
+//   step         one launch for each step: the product with the state and the gates that need it, for all sizes. A block
+//                of 512 threads serves 32 sequences and 16 hidden units with all their gates, so no other block's sums are
+//                missing when it comes to the gates. Operations of a step 2 B G H^2; bytes, from the level-2 cache once
+//                W_hh has come there, G H^2 ceil(B / 32) + B H ceil(H / 16) numbers. For H 512 and B 128 the LSTM has 128
+//                blocks, 268 million operations and 24 MB a step. Backward: each launch does the product of the step
+//                after it and its own gates.
 //   persistent   one launch for all steps. A block serves SEQ sequences and has G H threads, one for each row of W_hh;
 //                it keeps all of W_hh on the chip: each thread KEPT of its H weights in registers, the rest in shared
 //                memory. The state lies in shared memory, and each number loaded serves a whole warp. Two barriers a
-//                step instead of two launches. No block waits for another.
+//                step instead of a launch. No block waits for another.
 //
 // Constants of the persistent kernels: GATES, 4 for the LSTM and 3 for the GRU; H, a multiple of 32 (so the threads of a
-// warp belong to one gate); SEQ, at most GATES; KEPT, a multiple of 4. Without them the plain cells are compiled.
+// warp belong to one gate); SEQ, at most GATES; KEPT, a multiple of 4. Without them the step kernels are compiled.
 // Source: Hochreiter and Schmidhuber 1997; Cho and others 2014 in cuDNN's form; Diamos and others 2016, "Persistent RNNs".
+// Appleyard and others 2016, "Optimizing Performance of Recurrent Neural Networks on GPUs".
 //
 // Buffers are time-major: gates (T, B, G H), states (T + 1, B, H) with the first one before the first step; `active`
 // (T, B) is false where the state is only carried over.
 #include "common.cuh"
+
+struct alignas(4 * sizeof(real)) Four { real x, y, z, w; };   // loaded at once
 
 // ---- the cells: what one hidden unit of one sequence does in one step ----
 
@@ -45,102 +52,121 @@ __device__ __forceinline__ GruBackward gru_unit_backward(real total, real r, rea
 }
 
 #ifndef GATES
-// ---- plain: one launch for each step ----
+// ---- step: one launch for each step ----
 
-#define EACH_UNIT                                            \
-    const int u = blockIdx.x * blockDim.x + threadIdx.x;     \
-    if (u >= batch * hidden) return;                         \
-    const int b = u / hidden, j = u % hidden;
+#include "step.cuh"
 
-extern "C" __global__ void __launch_bounds__(256)
-rnn_cell(real* gates, const real* product, const real* bias, const bool* active, const real* h_before, real* h, int batch,
-         int hidden) {
-    EACH_UNIT
-    const real a = tanh(gates[u] + product[u] + bias[j]);
-    gates[u] = a;
-    h[u] = active[b] ? a : h_before[u];
+// Unit j of sequence b is this thread's; `n` counts steps and sequences, `u` is its place among the states of step t.
+#define STEP_UNIT(G)                                                                                          \
+    extern __shared__ real memory[];                                                                          \
+    const int b = blockIdx.y * SEQUENCES + threadIdx.x / UNITS, j = blockIdx.x * UNITS + threadIdx.x % UNITS; \
+    const bool unit = b < batch && j < hidden;                                                                \
+    const long long n = (long long)t * batch + b, u = n * hidden + j, at = n * G * hidden + j;                \
+    const long long all = (long long)batch * hidden;                                                          \
+    const int here = b * hidden + j;
+
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+rnn_step(real* gates, const real* w_hh_t, const real* bias, const bool* active, real* h, int batch, int hidden, int t) {
+    STEP_UNIT(1)
+    multiply<1>(h + t * all, w_hh_t, hidden, batch, hidden, memory);
+    if (!unit) return;
+    const real a = tanh(gates[at] + product<1>(memory, 0) + bias[j]);
+    gates[at] = a;
+    h[u + all] = active[n] ? a : h[u];
 }
 
-extern "C" __global__ void __launch_bounds__(256)
-rnn_cell_backward(const real* gy, const real* through, real* dh, const real* h, const bool* active, real* da, int batch,
-                  int hidden) {
-    EACH_UNIT
-    const real total = through[u] + dh[u];
-    da[u] = active[b] ? (gy[u] + total) * ((real)1 - h[u] * h[u]) : (real)0;
-    dh[u] = active[b] ? (real)0 : total;
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-lstm_cell(real* gates, const real* product, const real* bias, const bool* active, const real* c_before, const real* h_before,
-          real* c, real* h, int batch, int hidden) {
-    EACH_UNIT
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+lstm_step(real* gates, const real* w_hh_t, const real* bias, const bool* active, real* c, real* h, int batch, int hidden,
+          int t) {
+    STEP_UNIT(4)
     real v[4];
 #pragma unroll
+    for (int q = 0; q < 4; ++q) v[q] = unit ? gates[at + q * hidden] + bias[q * hidden + j] : (real)0;    // ahead of its use
+    multiply<4>(h + t * all, w_hh_t, hidden, batch, hidden, memory);
+    if (!unit) return;
+#pragma unroll
     for (int q = 0; q < 4; ++q) {
-        const long long at = ((long long)b * 4 + q) * hidden + j;
-        const real a = gates[at] + product[at] + bias[q * hidden + j];
-        gates[at] = v[q] = q == 2 ? tanh(a) : sigmoid(a);
+        const real a = v[q] + product<4>(memory, q);
+        gates[at + q * hidden] = v[q] = q == 2 ? tanh(a) : sigmoid(a);
     }
-    const LstmForward next = lstm_unit(v[0], v[1], v[2], v[3], c_before[u]);
-    c[u] = active[b] ? next.c : c_before[u];
-    h[u] = active[b] ? next.h : h_before[u];
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-lstm_cell_backward(const real* gy, const real* through, real* dh, real* dc, const real* gates, const real* c_before,
-                   const real* c, const bool* active, real* da, int batch, int hidden) {
-    EACH_UNIT
-    const long long at = (long long)b * 4 * hidden + j;
-    const real total = through[u] + dh[u];
-    LstmBackward d = {0, 0, 0, 0, dc[u]};
-    if (active[b])
-        d = lstm_unit_backward(gy[u] + total, dc[u], gates[at], gates[at + hidden], gates[at + 2 * hidden],
-                               gates[at + 3 * hidden], c_before[u], c[u]);
-    da[at] = d.i;
-    da[at + hidden] = d.f;
-    da[at + 2 * hidden] = d.g;
-    da[at + 3 * hidden] = d.o;
-    dc[u] = d.dc;
-    dh[u] = active[b] ? (real)0 : total;
+    const LstmForward next = lstm_unit(v[0], v[1], v[2], v[3], c[u]);
+    c[u + all] = active[n] ? next.c : c[u];
+    h[u + all] = active[n] ? next.h : h[u];
 }
 
 // u_n = h W_hn + b_hn is kept for the way back.
-extern "C" __global__ void __launch_bounds__(256)
-gru_cell(real* gates, const real* product, const real* bias, const real* inner, const bool* active, const real* h_before,
-         real* u_n, real* h, int batch, int hidden) {
-    EACH_UNIT
-    const long long at = (long long)b * 3 * hidden + j;
-    const real r = sigmoid(gates[at] + product[at] + bias[j]);
-    const real z = sigmoid(gates[at + hidden] + product[at + hidden] + bias[hidden + j]);
-    const real p = product[at + 2 * hidden] + inner[j];
-    const real n = tanh(gates[at + 2 * hidden] + bias[2 * hidden + j] + r * p);
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+gru_step(real* gates, const real* w_hh_t, const real* bias, const real* inner, const bool* active, real* u_n, real* h,
+         int batch, int hidden, int t) {
+    STEP_UNIT(3)
+    multiply<3>(h + t * all, w_hh_t, hidden, batch, hidden, memory);
+    if (!unit) return;
+    const real r = sigmoid(gates[at] + product<3>(memory, 0) + bias[j]);
+    const real z = sigmoid(gates[at + hidden] + product<3>(memory, 1) + bias[hidden + j]);
+    const real p = product<3>(memory, 2) + inner[j];
+    const real fresh = tanh(gates[at + 2 * hidden] + bias[2 * hidden + j] + r * p);
     gates[at] = r;
     gates[at + hidden] = z;
-    gates[at + 2 * hidden] = n;
+    gates[at + 2 * hidden] = fresh;
     u_n[u] = p;
-    h[u] = active[b] ? n + z * (h_before[u] - n) : h_before[u];
+    h[u + all] = active[n] ? fresh + z * (h[u] - fresh) : h[u];
 }
 
-// da is the gradient of x W_ih^T + b, du that of h W_hh^T: they differ in the part n, by the factor r.
-extern "C" __global__ void __launch_bounds__(256)
-gru_cell_backward(const real* gy, const real* through, real* dh, const real* gates, const real* u_n, const real* h_before,
-                  const bool* active, real* da, real* du, int batch, int hidden) {
-    EACH_UNIT
-    const long long at = (long long)b * 3 * hidden + j;
-    const real total = through[u] + dh[u];
-    GruBackward d = {0, 0, 0, 0, total};
-    if (active[b]) d = gru_unit_backward(gy[u] + total, gates[at], gates[at + hidden], gates[at + 2 * hidden], u_n[u], h_before[u]);
-    da[at] = du[at] = d.r;
-    da[at + hidden] = du[at + hidden] = d.z;
+// Backward, t = T - 1, ..., 0, -1. `slopes` (T, B, G H) are the gradients of the products with the state: those of step
+// t + 1 times W_hh are what comes back to the state after step t, in addition to dh, which was carried past that step.
+// After the last launch, that for t = -1, dh is the gradient of the first state.
+#define FROM_LATER(G)                                                                                         \
+    STEP_UNIT(G)                                                                                              \
+    real total = unit ? dh[here] : (real)0;                                                                   \
+    if (t + 1 < time) {                                                                                       \
+        multiply<1>(slopes + (t + 1) * all * G, w_hh, G * hidden, batch, hidden, memory);                     \
+        total += product<1>(memory, 0);                                                                       \
+    }                                                                                                         \
+    if (!unit) return;                                                                                        \
+    const bool counts = t >= 0 && active[n];                                                                  \
+    dh[here] = counts ? (real)0 : total;                                                                      \
+    if (t < 0) return;
+
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+rnn_step_backward(const real* gy, const real* gates, const real* w_hh, const bool* active, real* dh, real* slopes, int time,
+                  int batch, int hidden, int t) {
+    FROM_LATER(1)
+    slopes[at] = counts ? (gy[u] + total) * ((real)1 - gates[at] * gates[at]) : (real)0;
+}
+
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+lstm_step_backward(const real* gy, const real* gates, const real* c, const real* w_hh, const bool* active, real* dh, real* dc,
+                   real* slopes, int time, int batch, int hidden, int t) {
+    FROM_LATER(4)
+    LstmBackward d = {0, 0, 0, 0, dc[here]};
+    if (counts)
+        d = lstm_unit_backward(gy[u] + total, d.dc, gates[at], gates[at + hidden], gates[at + 2 * hidden],
+                               gates[at + 3 * hidden], c[u], c[u + all]);
+    slopes[at] = d.i;
+    slopes[at + hidden] = d.f;
+    slopes[at + 2 * hidden] = d.g;
+    slopes[at + 3 * hidden] = d.o;
+    dc[here] = d.dc;
+}
+
+// da is the gradient of x W_ih^T + b, `slopes` that of h W_hh^T: they differ in the part n, by the factor r.
+extern "C" __global__ void __launch_bounds__(STEP_THREADS)
+gru_step_backward(const real* gy, const real* gates, const real* u_n, const real* h, const real* w_hh, const bool* active,
+                  real* dh, real* da, real* slopes, int time, int batch, int hidden, int t) {
+    FROM_LATER(3)
+    GruBackward d = {0, 0, 0, 0, 0};
+    if (counts) {
+        d = gru_unit_backward(gy[u] + total, gates[at], gates[at + hidden], gates[at + 2 * hidden], u_n[u], h[u]);
+        dh[here] = d.dh;
+    }
+    da[at] = slopes[at] = d.r;
+    da[at + hidden] = slopes[at + hidden] = d.z;
     da[at + 2 * hidden] = d.n;
-    du[at + 2 * hidden] = d.u_n;
-    dh[u] = d.dh;
+    slopes[at + 2 * hidden] = d.u_n;
 }
 
 #else
 // ---- persistent: one launch for all steps ----
-
-struct alignas(4 * sizeof(real)) Four { real x, y, z, w; };   // loaded at once
 
 // The H weights of a thread: KEPT in registers, the others in shared memory, one line for each thread of the block.
 // `step` is the distance of its weights in w: 1 along a row of W_hh, H along a column.

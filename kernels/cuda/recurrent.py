@@ -1,4 +1,4 @@
-"""Host side of `recurrent.cu`: products for all steps before and after, a plain or a persistent loop between.
+"""Host side of `recurrent.cu`: products for all steps before and after, a loop of launches or a persistent one between.
 
 Letters: B batch, T time, D features, H hidden. Where a mask is False, the state is carried over and the output is 0.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ._launch import THREADS, Array, array_library, device_array, gpu, launch, ready
+from ._launch import Array, array_library, device_array, gpu, launch, ready
+from ._steps import launch_steps
 
 REGISTERS = 65_536  # of a processor, 32 bits each; one block of a persistent kernel may have them all
 OVERHEAD = {4: 48, 3: 64}  # registers that a thread of a persistent kernel needs beside its weights, by gates
 MOST_REGISTERS = 255  # that one thread can have
+SEQUENCES, UNITS, STEP_THREADS = 32, 16, 512  # of a block that computes one step, as in step.cuh
+STEP_SHARED = 8192  # numbers that such a block keeps in shared memory
 
 
 class Saved(NamedTuple):
@@ -30,8 +33,7 @@ def rnn_forward(
 ) -> tuple[tuple, Saved]:
     """h_t = tanh(x_t W_ih^T + h_(t-1) W_hh^T + b). x (B, T, D) to y (B, T, H) and h_n (B, H)."""
     s = _start(x, h0, w_ih, mask, reverse)
-    for t, product in _products(s.h, w_hh, len(s.x)):
-        _cell("rnn_cell", h0.shape, [s.gates[t], product, ready(b), s.mask[t], s.h[t], s.h[t + 1]])
+    _steps("rnn_step", s, [s.gates, ready(w_hh.T), ready(b), s.mask, s.h])
     return (_outputs(s, mask, reverse), s.h[-1].copy()), s
 
 
@@ -40,12 +42,8 @@ def rnn_backward(
 ) -> tuple:
     """With a = dh (1 - h^2): dx = a W_ih, dh_(t-1) = a W_hh, dW_ih = a^T x, dW_hh = a^T h_(t-1), db = sum a."""
     gy, (dh,) = _incoming(g, saved, reverse)
-    xp, da = array_library(), array_library().empty(saved.gates.shape, saved.gates.dtype)
-    through, w = xp.zeros(dh.shape, dh.dtype), ready(arrays[3])
-    for t in range(len(da) - 1, -1, -1):
-        _cell("rnn_cell_backward", dh.shape, [gy[t], through, dh, saved.gates[t], saved.mask[t], da[t]])
-        xp.matmul(da[t], w, out=through)
-    dh += through
+    da = array_library().empty(saved.gates.shape, saved.gates.dtype)
+    _steps_backward("rnn_step", saved, [gy, saved.gates, ready(arrays[3]), saved.mask, dh, da])
     return _wanted(needs, (_dx(da, arrays[2], reverse), dh, *_weight_gradients(da, da, saved), _total(da)))
 
 
@@ -55,18 +53,12 @@ def lstm_forward(
     """Gates i, f, g, o = x_t W_ih^T + h_(t-1) W_hh^T + b; c_t = s(f) c_(t-1) + s(i) tanh(g); h_t = s(o) tanh(c_t)."""
     s, bias = _start(x, h0, w_ih, mask, reverse), ready(b)
     s.extra[0] = c0
-    plan = _plan(4, h0)
+    plan, arguments = _plan(4, h0), [s.gates, ready(w_hh.T), bias, s.mask, s.extra, s.h]
     if plan:
-        plan.launch("lstm_persistent", [s.gates, ready(w_hh.T), bias, s.mask, s.extra, s.h, *s.mask.shape])
+        plan.launch("lstm_persistent", [*arguments, *s.mask.shape])
     else:
-        _lstm_steps(s, w_hh, bias)
+        _steps("lstm_step", s, arguments)
     return (_outputs(s, mask, reverse), s.h[-1].copy(), s.extra[-1].copy()), s
-
-
-def _lstm_steps(s: Saved, w_hh: Array, bias: Array) -> None:
-    c, h = s.extra, s.h
-    for t, product in _products(h, w_hh, len(s.x)):
-        _cell("lstm_cell", h.shape[1:], [s.gates[t], product, bias, s.mask[t], c[t], h[t], c[t + 1], h[t + 1]])
 
 
 def lstm_backward(
@@ -76,22 +68,12 @@ def lstm_backward(
     gy, (dh, dc) = _incoming(g, saved, reverse)
     da, w = array_library().empty(saved.gates.shape, saved.gates.dtype), ready(arrays[4])
     plan = _plan(4, dh)
+    arguments = [gy, saved.gates, saved.extra, w, saved.mask, dh, dc, da]
     if plan:
-        arguments = [gy, saved.gates, saved.extra, w, saved.mask, dh, dc, da, *saved.mask.shape]
-        plan.launch("lstm_persistent_backward", arguments)
+        plan.launch("lstm_persistent_backward", [*arguments, *saved.mask.shape])
     else:
-        _lstm_steps_backward(gy, dh, dc, da, saved, w)
+        _steps_backward("lstm_step", saved, arguments)
     return _wanted(needs, (_dx(da, arrays[3], reverse), dh, dc, *_weight_gradients(da, da, saved), _total(da)))
-
-
-def _lstm_steps_backward(gy: Array, dh: Array, dc: Array, da: Array, saved: Saved, w: Array) -> None:
-    xp, c = array_library(), saved.extra
-    through = xp.zeros(dh.shape, dh.dtype)
-    for t in range(len(da) - 1, -1, -1):
-        arrays = [gy[t], through, dh, dc, saved.gates[t], c[t], c[t + 1], saved.mask[t], da[t]]
-        _cell("lstm_cell_backward", dh.shape, arrays)
-        xp.matmul(da[t], w, out=through)
-    dh += through
 
 
 def gru_forward(
@@ -99,12 +81,11 @@ def gru_forward(
 ) -> tuple[tuple, Saved]:
     """r, z = s(x W_ih^T + h W_hh^T + b); n = tanh(x W_in^T + b_n + r (h W_hn^T + b_hn)); h = (1 - z) n + z h."""
     s, biases = _start(x, h0, w_ih, mask, reverse), [ready(b), ready(b_hn)]
-    plan = _plan(3, h0)
+    plan, arguments = _plan(3, h0), [s.gates, ready(w_hh.T), *biases, s.mask, s.extra, s.h]
     if plan:
-        plan.launch("gru_persistent", [s.gates, ready(w_hh.T), *biases, s.mask, s.extra, s.h, *s.mask.shape])
+        plan.launch("gru_persistent", [*arguments, *s.mask.shape])
     else:
-        for t, product in _products(s.h, w_hh, len(s.x)):
-            _cell("gru_cell", h0.shape, [s.gates[t], product, *biases, s.mask[t], s.h[t], s.extra[t], s.h[t + 1]])
+        _steps("gru_step", s, arguments)
     return (_outputs(s, mask, reverse), s.h[-1].copy()), s
 
 
@@ -115,24 +96,14 @@ def gru_backward(
     gy, (dh,) = _incoming(g, saved, reverse)
     da, du = (array_library().empty(saved.gates.shape, saved.gates.dtype) for _ in range(2))
     w, plan = ready(arrays[3]), _plan(3, dh)
+    arguments = [gy, saved.gates, saved.extra, saved.h, w, saved.mask, dh, da, du]
     if plan:
-        arguments = [gy, saved.gates, saved.extra, saved.h, w, saved.mask, dh, da, du, *saved.mask.shape]
-        plan.launch("gru_persistent_backward", arguments)
+        plan.launch("gru_persistent_backward", [*arguments, *saved.mask.shape])
     else:
-        _gru_steps_backward(gy, dh, da, du, saved, w)
+        _steps_backward("gru_step", saved, arguments)
     db_hn = _total(du[:, :, 2 * dh.shape[1] :])
     weights = _weight_gradients(da, du, saved)
     return _wanted(needs, (_dx(da, arrays[2], reverse), dh, *weights, _total(da), db_hn))
-
-
-def _gru_steps_backward(gy: Array, dh: Array, da: Array, du: Array, saved: Saved, w: Array) -> None:
-    xp = array_library()
-    through = xp.zeros(dh.shape, dh.dtype)
-    for t in range(len(da) - 1, -1, -1):
-        arrays = [gy[t], through, dh, saved.gates[t], saved.extra[t], saved.h[t], saved.mask[t], da[t], du[t]]
-        _cell("gru_cell_backward", dh.shape, arrays)
-        xp.matmul(du[t], w, out=through)
-    dh += through
 
 
 # -- the persistent loop ----------------------------------------------------------------------------------------------
@@ -179,21 +150,24 @@ def kept_weights(gates: int, hidden: int, size: int) -> int:
     return max(4, min(hidden, registers * 4 // size // 4 * 4))
 
 
-# -- the plain loop ---------------------------------------------------------------------------------------------------
+# -- the loop of launches ---------------------------------------------------------------------------------------------
 
 
-def _products(h: Array, w_hh: Array, time: int) -> Any:
-    """For each step t: t and h[t] W_hh^T, in a buffer that the next step uses again."""
-    xp, w = array_library(), ready(w_hh.T)
-    product = xp.empty((h.shape[1], w.shape[1]), h.dtype)
-    for t in range(time):
-        xp.matmul(h[t], w, out=product)
-        yield t, product
+def _steps(name: str, saved: Saved, arguments: list) -> None:
+    """A launch for each step, from the first one on."""
+    _launch_each(name, saved, [*arguments, *saved.h.shape[1:]], range(len(saved.x)))
 
 
-def _cell(name: str, shape: tuple[int, ...], arrays: list) -> None:
-    units = math.prod(shape)
-    launch(f"recurrent:{name}", (-(-units // THREADS),), (THREADS,), [*arrays, *shape])
+def _steps_backward(name: str, saved: Saved, arguments: list) -> None:
+    """A launch for each step, from the last one on, and one more that brings dh back to before the first."""
+    time = len(saved.x)
+    _launch_each(f"{name}_backward", saved, [*arguments, time, *saved.h.shape[1:]], range(time - 1, -2, -1))
+
+
+def _launch_each(name: str, saved: Saved, arguments: list, steps: range) -> None:
+    (_, batch, hidden), size = saved.h.shape, saved.h.dtype.itemsize
+    grid = (-(-hidden // UNITS), -(-batch // SEQUENCES))
+    launch_steps(f"recurrent:{name}", grid, (STEP_THREADS,), arguments, steps, STEP_SHARED * size)
 
 
 # -- before and after the loop ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@
 //                      and sum by a tree in shared memory, log2(threads) barriers each.
 //   softmax_3_shuffle  as before, but within a warp the numbers go from register to register: two barriers each.
 //   softmax_forward    fused: maximum and sum in one pass. When the maximum grows, the sum so far is scaled down
-//                      (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
+//                      (source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) softmax_1_naive(const real* x, real* y, int rows, int cols) {

@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import inspect
 
+import numpy as np
 import pytest
 
-from tinyslm.audit import IDS, Reading, audit, chosen, examine, judge, record
+from tinyslm.audit import IDS, Reading, audit, chosen, examine, judge, questions, record
 from tinyslm.audit.verdict import FACT, NOTATION, RIGHT, TASK, TO_MEASURE
+from tinyslm.errors import BackendError
 
 RECORDS = chosen()
 WITH_FORMULA = [r for r in RECORDS if r.readings]
@@ -59,6 +61,15 @@ def test_questions_take_one_callable_and_nothing_else(id):
         # Nor is the repair hidden in what the question has closed over.
         closed = [c.cell_contents for c in question.test.__closure__ or ()]
         assert r.repair is None or not any(c is r.repair for c in closed)
+
+
+def test_a_backend_that_is_missing_is_no_answer():
+    def missing(*inputs):
+        raise BackendError("no GPU can be seen")
+
+    question = questions.within([np.ones(2)], 0, 1, "Is it from 0 to 1?")
+    with pytest.raises(BackendError, match="no GPU can be seen"):
+        question.ask(missing)
 
 
 def test_records_without_a_formula_are_tasks_or_measured():

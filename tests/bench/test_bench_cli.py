@@ -10,8 +10,8 @@ from tinyslm.bench import growth, measure, pictures, report, run, trap
 from tinyslm.bench.ceilings import Ceiling
 from tinyslm.bench.growth import Curve
 from tinyslm.bench.measure import Row
-from tinyslm.bench.workload import Workload
-from tinyslm.bench.workloads import all_workloads
+from tinyslm.bench.workload import CONTENDERS, Workload
+from tinyslm.bench.workloads import all_workloads, cuda, w10_start
 
 KEYS = {"name", "against", "threads", "clock", "ours", "theirs", "ratio", "lowest", "highest", "losses", "remark"}
 
@@ -51,6 +51,22 @@ def test_the_list_names_every_row(command):
     assert command("W1", "--list")[1].split()[:3] == ["W1", "tinyslm,", "torch,"]
 
 
+def test_the_list_names_who_is_compared_with_where_whole_processes_are(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(w10_start, "save_arrays", lambda *args: None)
+    rows = {**all_workloads(), "classifier": cuda.ROWS[-1]}
+    for name in ("W10-first-step", "W11", "classifier"):
+        folder = tmp_path / name
+        folder.mkdir()
+        runs = rows[name].runs(folder, 1, measure.Settings())
+        assert set(rows[name].contenders()) == {side for side in runs if side in CONTENDERS}, name
+    out = command("W10", "W11", "--list")[1] + command("classifier", "--backend", "cuda", "--list")[1]
+    listed = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert listed["W10-first-step"].startswith("tinyslm, torch  ")
+    assert listed["W10-import"].startswith("tinyslm  ")
+    assert listed["W11"].startswith("tinyslm, torch, keras  ")
+    assert listed["classifier"].startswith("tinyslm, torch  ")
+
+
 def test_table_json_and_picture(command, tmp_path):
     code, out, _ = command("W1", "--json", tmp_path / "b.json", "--plot", tmp_path / "b.png")
     assert code == 0
@@ -83,6 +99,11 @@ def test_markdown_has_command_machine_and_rows(command, tmp_path):
         (("--repeats", "0"), "--repeats: expected at least 1"),
         (("--runs", "0"), "--runs: expected at least 1"),
         (("--seconds", "-1"), "--seconds: expected"),
+        (("growth", "W1"), "growth is no row and stands alone: expected `tinyslm bench growth`; got growth W1"),
+        (("W1", "trap"), "trap is no row and stands alone"),
+        (("growth", "--markdown", "x.md"), "--markdown: growth writes --json and --plot; got x.md"),
+        (("trap", "--markdown", "x.md"), "--markdown: trap writes --json; got x.md"),
+        (("trap", "--plot", "x.png"), "--plot: trap writes --json; got x.png"),
     ],
 )
 def test_refusals(command, words, told):

@@ -14,7 +14,7 @@ from tinyslm.bench.process import SPIN, THREADS, ContenderError, Process, enviro
 from tinyslm.bench.run import add_share
 from tinyslm.bench.worker import Worker, serve
 from tinyslm.bench.workload import Work
-from tinyslm.bench.workloads import all_workloads
+from tinyslm.bench.workloads import all_workloads, w10_start
 
 TINY = {"batch": 2, "time": 3, "vocabulary": 5, "features": 3, "hidden": 4}
 MADE = {"loss of the first step": np.array(0.5), "gradient of w": np.array([1.0, -2.0]), "outcome": np.array(0.4)}
@@ -220,6 +220,20 @@ def test_all_libraries_get_the_same_threads_and_spinning(monkeypatch):
     assert {environment(2)[name] for name in THREADS} == {"2"}
     assert environment(2)["GOMP_SPINCOUNT"] == SPIN["GOMP_SPINCOUNT"]
     assert "OMP_NUM_THREADS" not in environment(None)
+
+
+def test_processes_keep_byte_code_as_in_any_shell(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in environment(1)
+    assert environment(1, PYTHONDONTWRITEBYTECODE="1")["PYTHONDONTWRITEBYTECODE"] == "1"  # where a row wants it
+    assert "PYTHONDONTWRITEBYTECODE" not in environment(None)
+
+
+@pytest.mark.parametrize(("kept", "remark"), [(True, "byte code cached"), (False, "no byte code can be kept here")])
+def test_the_import_row_says_whether_byte_code_was_cached(monkeypatch, kept, remark):
+    monkeypatch.setattr(w10_start, "finish", lambda words, threads: Finished(0.2, 0.2, f"{kept}\n", ""))
+    (row,) = all_workloads()["W10-import"].measured(Settings(threads=(1,), repeats=1))
+    assert row.remark == remark and row.ours == 0.0
 
 
 # -- commands, ceilings, growth ---------------------------------------------------------------------------------------

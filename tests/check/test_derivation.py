@@ -22,7 +22,7 @@ from tinyslm.check.domains import (
     unit_norm,
 )
 from tinyslm.check.steps import StepError
-from tinyslm.errors import OptionError
+from tinyslm.errors import BackendError, OptionError
 
 HOLDS, SPECIAL, APPROXIMATE = LinkVerdict.HOLDS, LinkVerdict.SPECIAL, LinkVerdict.APPROXIMATE
 UNDECIDED, REFUTED = LinkVerdict.UNDECIDED, LinkVerdict.REFUTED
@@ -430,6 +430,14 @@ def test_steps_that_stop_are_named():
     shared = np.random.default_rng(0)
     with pytest.raises(StepError, match="gives other numbers when called again"):
         verdict(lambda x: x, lambda x: shared.normal(size=x.shape), x=real("n"))
+
+
+def test_a_backend_that_is_missing_is_no_step_that_stops():
+    def missing(x):
+        raise BackendError("no GPU can be seen")
+
+    with pytest.raises(BackendError, match="^no GPU can be seen"):
+        verdict(lambda x: x, missing, x=real("n"))
 
 
 def test_a_step_may_change_its_inputs():

@@ -21,8 +21,8 @@ from tinyslm.kernels.cuda._precision import OLDEST
 from tinyslm.kernels.cuda.attention import constants
 from tinyslm.kernels.cuda.recurrent import kept_weights
 
-ARCHITECTURES = (75, 80, 90, 100)
-SHARED_LIMIT = 232_448  # of sm_90
+SHARED_LIMITS = {75: 65_536, 80: 166_912, 90: 232_448, 100: 232_448}  # bytes for a block, by architecture
+ARCHITECTURES = tuple(SHARED_LIMITS)
 STATIC_SHARED = 48 * 1024  # what a kernel may have without asking
 WIDTHS = [(64, True), (64, False), (128, False)]  # of a head; whether there is a mask
 TENSOR_CORES = ("attention_mma",)  # families that are there for them alone
@@ -90,19 +90,29 @@ def families() -> list[str]:
     return sorted(path.stem for path in _launch.HERE.glob("*.cu"))
 
 
-def variants(family: str) -> list[dict[str, object]]:
-    """Typical sets of constants with which a family is compiled, chosen as the host side chooses them."""
+def variants(family: str) -> list[tuple[dict[str, object], tuple[int, ...]]]:
+    """Typical sets of constants with which a family is compiled, as the host side chooses them, and for which GPUs."""
+    found: dict[str, tuple[dict[str, object], tuple[int, ...]]] = {}
+    for a, limit in SHARED_LIMITS.items():
+        for chosen in _chosen(family, limit):
+            if a in architectures(chosen):
+                found[label(chosen)] = chosen, (*found.get(label(chosen), (chosen, ()))[1], a)
+    return list(found.values())
+
+
+def _chosen(family: str, limit: int) -> list[dict[str, object]]:
     if family in TENSOR_CORES:
-        chosen = [constants(w, w, 4, SHARED_LIMIT, mask, f) for f in FORMATS for w, mask in TENSOR_WIDTHS]
-        return [{"REAL": "float", **more} for more in chosen]
-    return [{"REAL": real, **more} for real, size in (("float", 4), ("double", 8)) for more in _constants(family, size)]
+        wanted = [constants(w, w, 4, limit, mask, f) for f in FORMATS for w, mask in TENSOR_WIDTHS]
+        return [{"REAL": "float", **more} for more in wanted]
+    numbers = (("float", 4), ("double", 8))
+    return [{"REAL": real, **more} for real, size in numbers for more in _constants(family, size, limit)]
 
 
-def _constants(family: str, size: int) -> list[dict[str, int]]:
+def _constants(family: str, size: int, limit: int) -> list[dict[str, int]]:
     if family == "recurrent":
         return [{}, *(_persistent(size, *plan) for plan in (PLANS if size == 4 else PLANS[-2:]))]
     if family == "attention":
-        return [constants(w, w, size, SHARED_LIMIT, mask) for w, mask in (WIDTHS if size == 4 else WIDTHS[:1])]
+        return [constants(w, w, size, limit, mask) for w, mask in (WIDTHS if size == 4 else WIDTHS[:1])]
     return [{}]
 
 
@@ -142,25 +152,26 @@ def label(constants: dict[str, object]) -> str:
 
 
 def main() -> int:
-    """Print the table for every CUDA version that is installed; 1 if a kernel spills or takes too much."""
+    """Print the table for every CUDA version; 1 if a kernel spills or takes too much, 2 if a compiler is missing."""
     here = [major for major in PLACES if find(major)]
-    cases = [(major, family, chosen) for major in here for family in families() for chosen in variants(family)]
+    cases = [(major, family, *variant) for major in here for family in families() for variant in variants(family)]
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(every_architecture, *zip(*cases, strict=True))) if cases else []
     for major in PLACES:
         print(f"CUDA {major}: {'registers / shared bytes / bytes spilled' if major in here else 'not installed'}")
-        for (version, family, chosen), columns in zip(cases, found, strict=True):
+        for (version, family, chosen, chips), columns in zip(cases, found, strict=True):
             if version == major:
-                print_table(family, chosen, columns)
-    return int(any(faults(u) for columns in found for column in columns for u in column))
+                print_table(family, chosen, dict(zip(chips, columns, strict=True)))
+    faulty = any(faults(u) for columns in found for column in columns for u in column)
+    return 1 if faulty else 2 if len(here) < len(PLACES) else 0
 
 
-def every_architecture(major: int, family: str, chosen: dict[str, object]) -> list[list[Usage]]:
-    """What each kernel of a family takes, for each architecture."""
+def every_architecture(major: int, family: str, chosen: dict[str, object], chips: tuple[int, ...]) -> list[list[Usage]]:
+    """What each kernel of a family takes, for each of these architectures."""
     path = find(major)
     assert path is not None
     compiler = Nvrtc(path)
-    return [usage(compiler, family, chosen, a) for a in architectures(chosen)]
+    return [usage(compiler, family, chosen, a) for a in chips]
 
 
 def faults(u: Usage) -> bool:
@@ -168,10 +179,10 @@ def faults(u: Usage) -> bool:
     return u.spilled > 0 or not 0 < u.registers <= 255 or u.shared > STATIC_SHARED
 
 
-def print_table(family: str, chosen: dict[str, object], columns: list[list[Usage]]) -> None:
+def print_table(family: str, chosen: dict[str, object], columns: dict[int, list[Usage]]) -> None:
     """One family with one set of constants: a line for each kernel, a column for each architecture."""
-    print(f"{f'{family}.cu ({label(chosen)})':72}" + "".join(f"{f'sm_{a}':>18}" for a in architectures(chosen)))
-    for row in zip(*columns, strict=True):
+    print(f"{f'{family}.cu ({label(chosen)})':72}" + "".join(f"{f'sm_{a}':>18}" for a in columns))
+    for row in zip(*columns.values(), strict=True):
         cells = "".join(f"{f'{u.registers} / {u.shared} / {u.spilled}' + ' !' * faults(u):>18}" for u in row)
         print(f"  {row[0].kernel:70}{cells}")
 

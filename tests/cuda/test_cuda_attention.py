@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cuda_helpers import SETTINGS, check_op, emulated, needs_emulator, numbers
-from tinyslm.kernels.cuda import attention
+from tinyslm.kernels.cuda import _launch, attention
 
 pytestmark = needs_emulator
 # lead, T, S, D, E
@@ -78,6 +78,14 @@ def test_smaller_tiles_where_shared_memory_is_short(limit, tiles):
         small = attention.attention_forward(q, k, v)[0]
     with emulated():
         np.testing.assert_allclose(small, attention.attention_forward(q, k, v)[0], atol=1e-6)
+
+
+def test_heads_too_wide_for_the_gpu_are_refused_before_anything_is_computed():
+    q = np.zeros((1, 4, 512))  # backward needs 264,832 bytes, forward less than an H200 has
+    with emulated(), pytest.raises(ValueError, match=r"(?s)512.*at most 232,448.*264,832 bytes.*narrower"):
+        attention.attention_forward(q, q, q)
+    with emulated(shared_limit=65_536), pytest.raises(RuntimeError, match=r"70,000.*65,536"):
+        _launch.launch("attention:attention_delta", (1,), (32, 8), [q, q, q, 4], 70_000)
 
 
 @pytest.mark.parametrize("shape", [(3, 6), (5, 4), (3, 1, 6)])

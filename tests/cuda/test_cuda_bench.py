@@ -1,5 +1,6 @@
 """`tinyslm bench --backend cuda` as far as it goes without a GPU: its message, its rows when tiny, its arithmetic."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,15 +12,19 @@ import numpy as np
 import pytest
 from cuda_helpers import needs_emulator
 from test_cuda_strict import strict_device
+from typer.testing import CliRunner
 
 import tinyslm as ts
 from tinyslm import device
 from tinyslm.bench import gpu
+from tinyslm.bench.ceilings import Ceiling
 from tinyslm.bench.commands import Commands, Finished
 from tinyslm.bench.gpu_worker import GpuWorker
 from tinyslm.bench.measure import Settings
 from tinyslm.bench.process import ContenderError
+from tinyslm.bench.report import Report
 from tinyslm.bench.workloads import cuda
+from tinyslm.cli.main import app
 
 SMALL = {
     "batch": 3, "time": 7, "vocabulary": 11, "features": 6, "hidden": 5, "width": 8, "heads": 2, "layers": 1, "size": 4,
@@ -119,16 +124,67 @@ def test_ceilings_and_shares(at_home):
     ticks = iter(np.arange(10**6) * 1e-3)
     with InThisProcess(lambda: next(ticks)) as process:
         found = process.ask("ceilings", numbers=1000, size=10)
+    assert "sm_90" in found.pop("gpu")
     assert found == pytest.approx({"bandwidth": 8 * 1000 * 10 / 1e-3, "flops": 2 * 10**3 * 3 / 1e-3})
 
     class Ceilings(InThisProcess):
         def ask(self, do, **command):
             if command.get("contender") == "torch":
                 raise ContenderError("not here")
-            return {"bandwidth": 1e12, "flops": 1e13} if do == "ceilings" else super().ask(do, **command)
+            found = {"bandwidth": 1e12, "flops": 1e13, "gpu": "a GPU, sm_90"}
+            return found if do == "ceilings" else super().ask(do, **command)
 
-    (row,) = gpu.run_on_gpu(cuda.choose_for_gpu(["adam-10m"]), Settings(repeats=1, seconds=0), Ceilings)
+    report = Report([])
+    (row,) = gpu.run_on_gpu(cuda.choose_for_gpu(["adam-10m"]), Settings(repeats=1, seconds=0), report, Ceilings)
+    assert report.rows == [row] and report.to_json()["machine"]["gpu"] == "a GPU, sm_90"
     assert row.ceiling == "memory" and row.share == pytest.approx(28 * 32 / 1e12 / row.ours)
+
+
+def test_the_command_writes_table_numbers_and_picture(monkeypatch, tmp_path):
+    def run_on_gpu(rows, settings, report):
+        report.machine["gpu"], report.ceilings[0] = "a GPU, sm_90", Ceiling(0, 5e13, "cupy", 4e12, "copy")
+        for workload in rows:
+            row = gpu.GpuRow(workload.name, workload.title, "torch", 0, "wall", workload.least, None)
+            row.cpu = 0.5
+            gpu.fill_ratio(row, [0.01, 0.02], [0.02, 0.02])
+            report.rows.append(row)
+            yield row
+
+    monkeypatch.setattr(device, "_found", {**device._found, "cuda": device.Found("cuda", True)})
+    monkeypatch.setattr(gpu, "run_on_gpu", run_on_gpu)
+    monkeypatch.setenv("TINYSLM_BACKEND", "numpy")
+    files = {name: tmp_path / f"b{name}" for name in (".md", ".json", ".png")}
+    options = [f"--markdown={files['.md']}", f"--json={files['.json']}", f"--plot={files['.png']}"]
+    with ts.use("numpy"):
+        done = CliRunner().invoke(app, ["bench", "norm", "adam-10m", "--backend", "cuda", *options])
+        ts.use("numpy")
+    assert done.exit_code == 0, done.output
+    assert "50.0 TFLOP/s in a float32 product, 4000 GB/s in a copy" in done.output
+    text = files[".md"].read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|") == len(gpu.COLUMNS) + 1
+    assert lines[2].startswith("| norm | 15 ms | 20 ms | 1.50 (1.00-2.00) | 1 |") and "33x" in lines[2]
+    assert "Rows: norm layer norm 65536 x 384" in text and "a GPU, sm_90" in text
+    plain = json.loads(files[".json"].read_text(encoding="utf-8"))
+    assert [row["name"] for row in plain["rows"]] == ["norm", "adam-10m"] and plain["rows"][0]["speedup"] > 33
+    assert files[".png"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_tf32_rows_ask_both_sides_for_it(at_home, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.delenv("CUPY_TF32", raising=False)
+    for name, wanted in (("transformer", False), ("transformer-tf32", True)):
+        row = cuda.choose_for_gpu([name])[0]
+        assert row.tolerances[0] == (0.03 if wanted else row.first_tolerance)
+        with ts.use("cuda"), ts.matmul_precision("highest"):
+            row.torch(row.arrays(np.random.default_rng(0)))
+            assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is wanted
+            torch.set_default_device(None)
+            row.tinyslm(row.arrays(np.random.default_rng(0)))
+            assert ts.precision.current() == row.precision == ("high" if wanted else "highest")
+        assert ("CUPY_TF32" in os.environ) is wanted
+    monkeypatch.delenv("CUPY_TF32")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def test_the_whole_command_is_compared_and_timed(monkeypatch, tmp_path):

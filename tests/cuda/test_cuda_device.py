@@ -13,9 +13,11 @@ import pytest
 from cuda_helpers import PROCESSORS, SHARED_LIMIT, compiled, emulated, needs_emulator
 from emulator import RawModule, Setting
 from tinyslm.kernels.cuda import _launch
+from typer.testing import CliRunner
 
 import tinyslm as ts
 from tinyslm import device
+from tinyslm.cli.main import app
 from tinyslm.errors import BackendError
 
 
@@ -26,8 +28,13 @@ class FakeCupy(types.ModuleType):
         super().__init__("cupy")
         self.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
         self.cuda = types.SimpleNamespace(
-            runtime=types.SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: runtime),
+            runtime=types.SimpleNamespace(
+                driverGetVersion=lambda: driver,
+                runtimeGetVersion=lambda: runtime,
+                getDeviceProperties=lambda number: {"name": b"A GPU"},
+            ),
             Device=lambda: types.SimpleNamespace(
+                id=0,
                 compute_capability="90",
                 attributes={"MaxSharedMemoryPerBlockOptin": SHARED_LIMIT, "MultiProcessorCount": PROCESSORS},
             ),
@@ -74,15 +81,19 @@ def test_a_machine_with_a_gpu(machine):
     with ts.use("cuda"):
         assert device.backend() == "cuda" and device.array_module().__name__ == "cupy"
     assert _launch.gpu().shared_limit == SHARED_LIMIT
+    words = "A GPU, sm_90, 132 processors, tensor cores for TF32 and bfloat16"
+    assert ts.precision.describe_gpu() == words
+    said = CliRunner().invoke(app, ["doctor"]).output
+    assert words in said.replace("\n", " ")
 
 
 NO_PRODUCT = (lambda: FakeCupy(products=False), "a matrix product does not run: libcublas", "nvidia-cublas")
 
 
 @pytest.mark.parametrize("cupy, why, remedy", [
-    (lambda: None, "CuPy is not installed", r"tinyslm\[cuda13\]"),
+    (lambda: None, "CuPy is not installed", r"cupy-cuda13x\[ctk\]"),
     (lambda: FakeCupy(driver=0), "no NVIDIA driver", "install the driver"),
-    (lambda: FakeCupy(driver=12040), "driver serves CUDA up to 12, this CuPy needs CUDA 13", r"tinyslm\[cuda12\]"),
+    (lambda: FakeCupy(driver=12040), "driver serves CUDA up to 12, this CuPy needs CUDA 13", r"cupy-cuda12x\[ctk\]"),
     (lambda: FakeCupy(available=False), "no GPU can be seen", "CUDA_VISIBLE_DEVICES"),
     (lambda: FakeCupy(kernels=False), r"a kernel does not run: libnvrtc.so.13 not found\n", "nvidia-cuda-nvrtc"),
     pytest.param(*NO_PRODUCT, marks=needs_emulator),

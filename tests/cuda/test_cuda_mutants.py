@@ -30,6 +30,13 @@ def gru():
     return [out[0], *recurrent.gru_backward(out, out, saved, arrays, (True,) * 6)]
 
 
+def step_by_step():
+    """With more than one tile of sums both ways."""
+    arrays = [a / 4 for a in draw((2, 2, 2), (2, 66), (2, 66), (264, 2), (264, 66), (264,))]
+    out, saved = recurrent.lstm_forward(*arrays)
+    return [out[0], *recurrent.lstm_backward(out, out, saved, arrays, (True,) * 6)]
+
+
 def attend():
     arrays = draw((1, 40, 16), (1, 40, 16), (1, 40, 16))
     out, saved = attention.attention_forward(*arrays, causal=True)
@@ -65,6 +72,7 @@ def add_up():
 # family, what runs, and the part of the text whose barriers it needs
 RUNS = {
     "lstm": ("recurrent", lstm, r"// ---- persistent: one launch([\s\S]*?)#else"),
+    "step": ("recurrent", step_by_step, r'"step.cuh"([\s\S]*?)#else\n// ---- persistent'),
     "gru": ("recurrent", gru, r"#if GATES == 4[\s\S]*?#else([\s\S]*)"),
     "attention": ("attention", attend, r'"attention.cu"([\s\S]*)'),
     "attention_mma": ("attention_mma", attend_on_tensor_cores, r'"attention_mma.cu"([\s\S]*)'),

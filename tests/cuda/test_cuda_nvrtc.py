@@ -26,8 +26,8 @@ def compiler(compilers, major):
 @pytest.mark.parametrize("major, family", CASES)
 def test_registers_shared_memory_and_spills(compilers, major, family):
     chosen = compiler(compilers, major)
-    for constants in nvrtc.variants(family):
-        for architecture in nvrtc.architectures(constants):
+    for constants, architectures in nvrtc.variants(family):
+        for architecture in architectures:
             found = nvrtc.usage(chosen, family, constants, architecture)
             assert found, "the compiler reported no kernel"
             for u in found:
@@ -58,6 +58,16 @@ def test_every_kernel_says_how_many_threads_it_takes():
         text = (_launch.HERE / f"{family}.cu").read_text(encoding="utf-8")
         kernels = re.findall(r'extern "C" __global__ void\s+(\S+)', text)
         assert kernels and all(k.startswith("__launch_bounds__(") for k in kernels), family
+
+
+def test_each_gpu_gets_the_tiles_that_fit_into_its_shared_memory():
+    tiles = {a: v["OWN"] for v, chips in nvrtc.variants("attention") if v["D"] == 128 for a in chips}
+    assert tiles == {75: 32, 80: 64, 90: 64, 100: 64}
+
+
+def test_the_table_without_a_compiler_is_no_success(monkeypatch, capsys):
+    monkeypatch.setattr(nvrtc, "find", lambda major: None)
+    assert nvrtc.main() == 2 and capsys.readouterr().out.count("not installed") == len(nvrtc.PLACES)
 
 
 def test_a_fault_is_one():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from cuda_helpers import PROCESSORS, SHARED_LIMIT, as_tuple, close, compiled, needs_emulator
 from emulator import Setting
-from fake_cupy import Calls, FakeCupy, Waits
-from tinyslm.kernels.cuda import _launch
+from fake_cupy import Calls, FakeCupy, Graph, Stream, Waits
+from tinyslm.kernels.cuda import _launch, recurrent
 from typer.testing import CliRunner
 
 import tinyslm as ts
@@ -32,7 +32,7 @@ def strict_device(monkeypatch):
     """A block in which `ts.use("cuda")` computes on the strict arrays."""
     monkeypatch.setitem(device._found, "cuda", device.Found("cuda", True))
     xp = FakeCupy(partial(compiled, Setting()))
-    before = _launch.choose_gpu(_launch.Gpu(xp, xp.RawModule, SHARED_LIMIT, PROCESSORS))
+    before = _launch.choose_gpu(_launch.Gpu(xp, xp.RawModule, SHARED_LIMIT, PROCESSORS, graphs=True))
     try:
         with ts.use("cuda"):
             yield
@@ -86,7 +86,72 @@ def test_gradients_of_another_number_type_are_read_as_what_they_are(monkeypatch,
         close(got, want)
 
 
+def there(ids):
+    return device.on_device(ids._data)
+
+
+def test_forward_mode_and_second_derivatives(monkeypatch):
+    """A cotangent that wants a gradient keeps it when it comes to the device."""
+    with strict_device(monkeypatch):
+        x, u = ts.tensor(np.array([1.0, 2.0]), requires_grad=True), ts.tensor(np.array([3.0, -1.0]))
+        assert ts.jvp(lambda x: x * x * x, [x], [u])[1].tolist() == [9, -12]
+        (once,) = ts.grad((x * x * x).sum(), x, create_graph=True)
+        assert ts.grad(once, x, np.array([1.0, 1.0]))[0].tolist() == [6, 12]
+        logits = ts.tensor(np.zeros((1, 2)), requires_grad=True)
+        Waits.count = 0
+        (once,) = ts.grad(ts.cross_entropy(logits, ts.tensor([0])), logits, create_graph=True)
+        (twice,) = ts.grad(once[0, 0], logits)
+        assert Waits.count == 0
+        np.testing.assert_allclose(twice.numpy(), [[0.25, -0.25]])
+
+
+def test_what_is_written_into_data_changes_no_tensor(monkeypatch):
+    with strict_device(monkeypatch):
+        a, b = (ts.tensor([1.0], requires_grad=True) for _ in range(2))
+        (a + b).backward(np.array([8.0], np.float32))
+        for p in (a, b):
+            p.grad.data *= 0.5
+        a.data[0] = 7
+        part = a[:1]
+        ts.optim.SGD([a], lr=1.0).step()
+        assert a.tolist() == [-3] and part.tolist() == [1] and b.grad.tolist() == [4]
+
+
+def test_adam_takes_moments_of_another_order(monkeypatch):
+    def stepped():
+        p = nn.Parameter(np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+        adam = optim.Adam([p], lr=0.1)
+        for _ in range(2):
+            p.grad = ts.tensor(np.arange(6.0).reshape(2, 3) - 2)
+            adam.step()
+            p.hold(device.on_device(p.numpy().copy(order="C")))  # the moments stay as they were
+        return p.numpy()
+
+    with ts.use("numpy"):
+        wanted = stepped()
+    with strict_device(monkeypatch):
+        np.testing.assert_allclose(stepped(), wanted, rtol=1e-14)
+
+
+def test_gelu_of_types_that_no_kernel_serves(monkeypatch):
+    with strict_device(monkeypatch):
+        x = ts.tensor(np.array([0.0, 1.0], np.float16))
+        np.testing.assert_allclose(ts.gelu(x).numpy(), [0, 0.8413], atol=1e-3)
+
+
 WRONG = {
+    "getitem": (
+        lambda ids: ts.tensor(np.ones((2, 4)))[:, there(ids)],
+        "getitem: expected indices from -4 to 3",
+    ),
+    "getitem behind others": (
+        lambda ids: ts.tensor(np.ones((3, 2, 4)))[..., None, there(ids) % 2, there(ids)],
+        "getitem: expected indices from -4 to 3",
+    ),
+    "put": (
+        lambda ids: ts.ops.put(ts.tensor(np.ones((2, 2))), shape=(4,), key=there(ids)),
+        "put: expected indices from -4 to 3",
+    ),
     "gather": (
         lambda ids: ts.ops.gather(ts.tensor(np.ones((2, 4))), ids, dim=1),
         "gather: expected indices from 0 to 3",
@@ -103,10 +168,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", [-1, 4, 1000, -(2**40)])
+@pytest.mark.parametrize("wrong", [-1, -5, 4, 1000, -(2**40)])
 @pytest.mark.parametrize("name", WRONG)
 def test_an_index_outside_is_noticed_at_the_next_reading_and_said_once(monkeypatch, name, wrong):
     call, words = WRONG[name]
+    if wrong == -1 and "from -4" in words:
+        pytest.skip("it counts from the end there")
     with strict_device(monkeypatch):
         call(ts.tensor(np.array([[0, 3], [1, 2]]))).numpy()
         Waits.count = 0
@@ -119,6 +186,15 @@ def test_an_index_outside_is_noticed_at_the_next_reading_and_said_once(monkeypat
         assert Waits.count == 3  # number and note; the number alone, for nothing was noted since
         with ts.detect_anomaly(), pytest.raises(ShapeError, match=rf"{words}, got {wrong}\n  at test_cuda_strict.py:"):
             call(ts.tensor(np.array([[0, 3], [wrong, 0]])))
+
+
+@pytest.mark.parametrize("ids", [np.array([0, 4]), [0, -5], ts.tensor([9])])
+def test_an_index_that_lies_on_the_host_is_refused_at_once(monkeypatch, ids):
+    with strict_device(monkeypatch):
+        x = ts.tensor(np.ones((2, 4)))
+        assert x[:, np.array([-4, 3])].shape == (2, 2) and x[np.array([True, False])].shape == (1, 4)
+        with pytest.raises(ShapeError, match="getitem: expected indices from -4 to 3, got"):
+            x[:, ids]
 
 
 def test_the_worst_index_of_many_kinds_is_found(monkeypatch):
@@ -149,20 +225,30 @@ LAYERS = {
 }
 
 
-def train(make, draw):
-    """The parameters after three clipped steps, and how often the host waited in them."""
+def training(make, draw, steps=3):
+    """A model, and as many clipped steps, each as a function; nothing is computed yet."""
     rng = np.random.default_rng(1)
     model = make(rng)
     optimizer = ts.optim.AdamW(model.parameters(), lr=0.01, eps=1e-2)  # gradients of 0 are noise
-    batches = [[ts.tensor(a) for a in draw(rng)] for _ in range(3)]
-    Waits.count = 0
-    for batch in batches:
+    batches = [[ts.tensor(a) for a in draw(rng)] for _ in range(steps)]
+
+    def step(batch):
         out = as_tuple(model(*batch))[0]
         loss = ts.cross_entropy(out, ts.tensor(np.zeros(out.shape[:-1], int)))
         optimizer.zero_grad()
         loss.backward()
         ts.optim.clip_grad_norm_(model.parameters(), 0.1)
         optimizer.step()
+
+    return model, [partial(step, batch) for batch in batches]
+
+
+def train(make, draw):
+    """The parameters after three steps, and how often the host waited in them."""
+    model, steps = training(make, draw)
+    Waits.count = 0
+    for step in steps:
+        step()
     waits = Waits.count
     return [p.numpy() for p in model.parameters()], waits
 
@@ -349,6 +435,120 @@ def test_a_step_of_adam_is_one_launch(monkeypatch, clip):
         close(got, want)
 
 
+RECURRENT = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+def loop(kind, xp, seed=0):
+    """What starts a layer's loop over 5 steps, forward and backward, on the same arrays each time; and its results."""
+    rng, gates = np.random.default_rng(seed), RECURRENT[kind]
+
+    def draw(*shape):
+        return xp.asarray(rng.standard_normal(shape).astype(np.float32) / 4)
+
+    saved = recurrent.Saved(draw(5, 3, 2), xp.ones((5, 3), bool), draw(6, 3, 7), draw(5, 3, 7 * gates), draw(6, 3, 7))
+    weights, bias, gy, dh, dc, da, du = (draw(7, 7 * gates), draw(7 * gates), draw(5, 3, 7), draw(3, 7), draw(3, 7),
+                                         draw(5, 3, 7 * gates), draw(5, 3, 7 * gates))  # fmt: skip
+    more = {"rnn": [], "lstm": [saved.extra], "gru": [saved.extra]}[kind]
+    inner = [draw(7)] if kind == "gru" else []
+    forward = [saved.gates, weights, bias, *inner, saved.mask, *more, saved.h]
+    carried = {"rnn": [dh, da], "lstm": [dh, dc, da], "gru": [dh, da, du]}[kind]
+    state = [saved.h] if kind == "gru" else []
+    backward = [gy, saved.gates, *more, *state, xp.asarray(weights.get().T.copy()), saved.mask, *carried]
+
+    def start():
+        recurrent._steps(f"{kind}_step", saved, forward)
+        recurrent._steps_backward(f"{kind}_step", saved, backward)
+        return [a.get().copy() for a in (saved.h, *carried)]
+
+    return start
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_loop_that_comes_again_is_one_launch_and_gives_the_same_bits(monkeypatch, kind):
+    with strict_device(monkeypatch):
+        start, plain = loop(kind, _launch.array_library()), loop(kind, _launch.array_library())
+        for graphs in (0, 2, 2):  # seen, recorded, replayed
+            Calls.forget()
+            found = start()
+            assert Calls.graphs == graphs
+            assert Counter(Calls.kernels) == {f"{kind}_step": 5, f"{kind}_step_backward": 6}
+            monkeypatch.setenv("TINYSLM_CUDA_GRAPHS", "0")
+            Calls.forget()
+            for one, other in zip(found, plain(), strict=True):
+                np.testing.assert_array_equal(one, other)
+            assert Calls.graphs == 0
+            monkeypatch.delenv("TINYSLM_CUDA_GRAPHS")
+        Calls.forget()
+        loop(kind, _launch.array_library(), seed=1)()  # other arrays: another loop
+        assert Calls.graphs == 0
+
+
+@pytest.mark.parametrize("at", ["begin_capture", "end_capture", "launch"])
+def test_where_graphs_do_not_work_a_warning_says_so_once(monkeypatch, at):
+    def fail(stream):
+        Stream.recording = None
+        raise RuntimeError("cudaErrorNotSupported")
+
+    with strict_device(monkeypatch):
+        start, plain = loop("gru", _launch.array_library()), loop("gru", _launch.array_library())
+        start()
+        monkeypatch.setattr(Graph if at == "launch" else Stream, at, fail)
+        with pytest.warns(RuntimeWarning, match="CUDA graphs can't be used.*NotSupported") as told:
+            found = start()
+        assert len(told) == 1
+        plain()
+        for one, other in zip(found, plain(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        Calls.forget()
+        start()
+        assert Calls.graphs == 0 and len(Calls.kernels) == 11
+
+
+def test_a_stream_that_records_refuses_memory_products_and_waits(monkeypatch):
+    with strict_device(monkeypatch):
+        xp = _launch.array_library()
+        a = xp.ones((2, 2), np.float32)
+        for wrong in (
+            lambda: xp.zeros(3),
+            lambda: a @ a,
+            lambda: xp.matmul(a, a, out=a),
+            a.get,
+            lambda: float(a[0, 0]),
+        ):
+            with xp.cuda.Stream(non_blocking=True) as stream:
+                stream.begin_capture()
+                with pytest.raises(RuntimeError, match="captur"):
+                    wrong()
+                stream.end_capture()
+
+
+def trained(steps=12):
+    """Losses of a small LSTM, which is too odd for the persistent kernel, and how many graphs each step replayed."""
+    rng, losses, graphs = np.random.default_rng(0), [], []
+    layer = nn.LSTM(3, 7, rng=rng)
+    adam = optim.Adam(layer.parameters(), lr=0.1)
+    x = ts.tensor(rng.standard_normal((2, 6, 3)).astype(np.float32))
+    for _ in range(steps):
+        Calls.forget()
+        loss = (layer(x)[0] ** 2).sum()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+        graphs.append(Calls.graphs)
+        assert Counter(Calls.kernels)["lstm_step"] == 6 and Counter(Calls.kernels)["lstm_step_backward"] == 7
+    return losses, graphs
+
+
+def test_training_with_graphs_is_training_without(monkeypatch):
+    with strict_device(monkeypatch):
+        found, _ = trained()
+    monkeypatch.setenv("TINYSLM_CUDA_GRAPHS", "0")
+    with strict_device(monkeypatch):
+        wanted, graphs = trained()
+    assert found == wanted and not any(graphs)
+
+
 def test_the_strict_arrays_are_strict(monkeypatch):
     with strict_device(monkeypatch):
         x, Waits.count = ts.tensor([1.0, 2.0]), 0
@@ -382,7 +582,20 @@ def test_the_commands_train_and_predict(monkeypatch, tmp_path, model):
     rows = [f"{'lovely fine' if i % 2 else 'poor awful'} thing {i % 7},{'good' if i % 2 else 'bad'}" for i in range(40)]
     data = tmp_path / "data.csv"
     data.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    small = ["--epochs", "1", "--model", model, "--hidden", "8", "--heads", "2", "--length", "8"]
+    small = [
+        "--epochs",
+        "1",
+        "--precision",
+        "medium",
+        "--model",
+        model,
+        "--hidden",
+        "8",
+        "--heads",
+        "2",
+        "--length",
+        "8",
+    ]
     place = ["--out", str(tmp_path / "m"), "--backend", "cuda"]
     with strict_device(monkeypatch):
         trained = CliRunner().invoke(app, ["train", "classifier", str(data), *place, *small])

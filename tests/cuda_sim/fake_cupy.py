@@ -7,6 +7,8 @@ It is a part of CuPy, not all of it: what is missing here has to be looked up th
 
 from __future__ import annotations
 
+import ctypes
+import math
 import types
 from collections.abc import Callable
 from functools import partial
@@ -28,17 +30,73 @@ class Calls:
 
     kernels: list[str] = []  # noqa: RUF012 - one list for all
     library: list[str] = []  # noqa: RUF012
+    graphs = 0
 
     @classmethod
     def forget(cls) -> None:
         """Begin anew, with the waits too."""
         cls.kernels.clear()
         cls.library.clear()
-        Waits.count = 0
+        cls.graphs = Waits.count = 0
+
+
+class CaptureError(RuntimeError):
+    """What CuPy raises where a stream that records is asked for what it can't record."""
 
 
 def _wait() -> None:
+    if Stream.recording is not None:
+        raise CaptureError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
     Waits.count += 1
+
+
+def _no_capture(what: str) -> None:
+    """Only our kernels may be recorded: the library would take memory for its results, and refuses cuBLAS."""
+    if Stream.recording is not None:
+        raise CaptureError(f"{what} while a stream is capturing")
+
+
+class Stream:
+    """A stream that can record launches and do nothing else."""
+
+    recording: list[Callable[[], None]] | None = None
+    refuse = ""  # what begin_capture says if it does not work here
+
+    def __init__(self, non_blocking: bool = False):
+        if not non_blocking:
+            raise CaptureError("cudaErrorStreamCaptureImplicit: a blocking stream waits for the default one")
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert Stream.recording is None, "the stream was left while it recorded"
+
+    def begin_capture(self) -> None:
+        """From now on launches are recorded, and not run."""
+        if Stream.refuse:
+            raise CaptureError(Stream.refuse)
+        _no_capture("begin_capture")
+        Stream.recording = []
+
+    def end_capture(self) -> Graph:
+        """What was recorded."""
+        assert Stream.recording is not None, "nothing was recorded"
+        graph, Stream.recording = Graph(Stream.recording), None
+        return graph
+
+
+class Graph:
+    """Recorded launches, with the addresses that they were given."""
+
+    def __init__(self, launches: list[Callable[[], None]]):
+        self.launches = launches
+
+    def launch(self) -> None:
+        """Run them all."""
+        Calls.graphs += 1
+        for one in self.launches:
+            one()
 
 
 def unwrap(value: Any) -> Any:
@@ -61,13 +119,29 @@ def wrap(value: Any) -> Any:
     return tuple(map(wrap, value)) if type(value) in (tuple, list) else value
 
 
-def _key(key: Any) -> Any:
-    for part in key if isinstance(key, tuple) else (key,):
+def _key(key: Any, shape: tuple[int, ...]) -> Any:
+    parts = key if isinstance(key, tuple) else (key,)
+    for part in parts:
         if isinstance(part, Array) and part.dtype == bool:
             _wait()  # the size of the result is known only on the device
     # NumPy arrays may stand among the indices: CuPy copies them to the device.
-    host = [part.host if isinstance(part, Array) else part for part in (key if isinstance(key, tuple) else (key,))]
+    host = _wrapped([part.host if isinstance(part, Array) else part for part in parts], shape)
     return tuple(host) if isinstance(key, tuple) else host[0]
+
+
+def _is_bool(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and part.dtype == bool
+
+
+def _wrapped(parts: list, shape: tuple[int, ...]) -> list:
+    """Indices beyond the end count on from the beginning, as on the device, which can't refuse them."""
+    taken = [0 if p is None or p is Ellipsis else p.ndim if _is_bool(p) else 1 for p in parts]
+    found, axis = [], 0
+    for part, axes in zip(parts, taken, strict=True):
+        whole = isinstance(part, (np.ndarray, list)) and np.asarray(part).dtype.kind in "iu"
+        found.append(np.asarray(part) % max(shape[axis], 1) if whole else part)
+        axis += len(shape) - sum(taken) if part is Ellipsis else axes
+    return found
 
 
 class Array:
@@ -76,7 +150,13 @@ class Array:
     __cuda_array_interface__: dict = {}  # noqa: RUF012 - only its presence counts
 
     def __init__(self, host: np.ndarray):
+        _no_capture("memory for an array")
         self.host = host
+
+    @property
+    def data(self) -> Any:
+        """Where the numbers lie."""
+        return types.SimpleNamespace(ptr=self.host.ctypes.data)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(NOT_NUMPY)
@@ -103,11 +183,11 @@ class Array:
         return wrap(method(*unwrap(args), **unwrap(kwargs)))
 
     def __getitem__(self, key: Any) -> Array:
-        return wrap(self.host[_key(key)])
+        return wrap(self.host[_key(key, self.host.shape)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         Calls.library.append("setitem")
-        self.host[_key(key)] = unwrap(value)
+        self.host[_key(key, self.host.shape)] = unwrap(value)
 
     def __len__(self) -> int:
         return len(self.host)
@@ -186,16 +266,7 @@ class _Function:
 
     def at(self, array: Array, key: Any, value: Any) -> None:
         Calls.library.append(f"{self.function.__name__}.at")
-        self.function.at(array.host, _wrapped(_key(key), array.host.shape), unwrap(value))  # type: ignore[attr-defined]
-
-
-def _wrapped(key: Any, shape: tuple[int, ...]) -> Any:
-    """Indices beyond the end count on from the beginning, as on the device, which can't refuse them."""
-    if not isinstance(key, tuple):
-        return _wrapped((key,), shape)[0]
-    return tuple(
-        k % n if isinstance(k, np.ndarray) and k.dtype != bool else k for k, n in zip(key, shape, strict=False)
-    )
+        self.function.at(array.host, _key(key, array.host.shape), unwrap(value))  # type: ignore[attr-defined]
 
 
 class FakeCupy(types.ModuleType):
@@ -206,7 +277,7 @@ class FakeCupy(types.ModuleType):
     """
 
     ndarray = Array
-    cuda = types.SimpleNamespace(get_current_stream=lambda: types.SimpleNamespace(synchronize=_wait))
+    cuda = types.SimpleNamespace(get_current_stream=lambda: types.SimpleNamespace(synchronize=_wait), Stream=Stream)
 
     def __init__(self, raw_module: Callable[..., Any]):
         super().__init__("fake_cupy")
@@ -243,6 +314,22 @@ class _Kernel:
         self.kernel, self.max_dynamic_shared_size_bytes = kernel, kernel.max_dynamic_shared_size_bytes
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
-        Calls.kernels.append(self.name)
         self.kernel.max_dynamic_shared_size_bytes = self.max_dynamic_shared_size_bytes
-        self.kernel(grid, block, tuple(map(unwrap, args)), shared_mem=shared_mem)
+        host = tuple(map(unwrap, args))
+        if Stream.recording is None:
+            return self._run(grid, block, host, shared_mem)
+        kept = [(a.ctypes.data, a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in host]
+        Stream.recording.append(lambda: self._run(grid, block, tuple(map(_at_address, kept)), shared_mem))
+
+    def _run(self, grid: Any, block: Any, args: tuple, shared_mem: int) -> None:
+        Calls.kernels.append(self.name)
+        self.kernel(grid, block, args, shared_mem=shared_mem)
+
+
+def _at_address(kept: Any) -> Any:
+    """What lies now where an array lay when it was recorded: a graph keeps no array alive."""
+    if not isinstance(kept, tuple):
+        return kept
+    address, shape, dtype = kept
+    memory = (ctypes.c_char * (math.prod(shape) * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memory, dtype).reshape(shape)

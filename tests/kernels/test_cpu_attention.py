@@ -15,6 +15,8 @@ from tinyslm.kernels.cpu.attention import (
     self_attention_forward,
 )
 
+import tinyslm as ts
+
 PAIR = (attention_forward, attention_backward)
 SIZES = [
     ((2, 3), 5, 7, 4, 6),
@@ -299,3 +301,19 @@ def test_a_mask_that_does_not_broadcast_is_refused(shape):
     q = np.zeros((2, 5, 4), np.float32)
     with pytest.raises(ValueError, match="broadcast"):
         attention_forward(q, q, q, mask=np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+@pytest.mark.parametrize("kind", [bool, float])
+def test_a_hidden_score_that_is_not_finite_gives_nan_as_in_pytorch(kind, bad, backend):
+    q, k, v = inputs((2,), 60, 60, 4, 4, "float32")
+    k[0, 40] = [bad, 0, 0, 0]
+    mask = np.ones((60, 60), bool)
+    mask[:, 40] = False
+    with np.errstate(all="ignore"):
+        scores = q[0] @ k[0, 40]
+        y = ts.attention(*map(ts.Tensor, (q, k, v)), mask=mask if kind is bool else np.where(mask, 0, -np.inf)).numpy()
+    wrong = ~(scores < np.inf)  # -inf + infinity; the scores of -inf are hidden
+    assert wrong.any() and (np.isnan(bad) or not wrong.all())
+    np.testing.assert_array_equal(np.isnan(y[0]).all(-1), wrong)
+    assert np.isfinite(y[0][~wrong]).all() and np.isfinite(y[1]).all()

@@ -2,9 +2,12 @@
 
 import pytest
 from cpu_helpers import DTYPES, check_pair, numbers
+from drawn import arrays, dtypes, held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyslm.kernels.cpu.conv import conv1d_backward, conv1d_forward
+
+import tinyslm as ts
 
 
 @pytest.mark.torch
@@ -25,3 +28,10 @@ def test_random_shapes(dtype, batch, channels, outputs, window, more):
     arrays = [numbers(i, *s, dtype=dtype) for i, s in enumerate(shapes)]
     options = {"stride": stride, "padding": padding, "dilation": dilation}
     check_pair((conv1d_forward, conv1d_backward), lambda x, w, b: torch.conv1d(x, w, b, **options), arrays, **options)
+
+
+@settings(max_examples=15)
+@given(st.data(), dtypes, *[st.integers(0, 2)] * 3, st.sampled_from([{}, {"stride": 2}, {"padding": 1, "dilation": 2}]))
+def test_drawn_arrays_of_no_channels_too(data, dtype, batch, channels, outputs, options):
+    x, w, b = (data.draw(arrays(s, dtype)) for s in ((batch, channels, 7), (outputs, channels, 3), (outputs,)))
+    held(ts.conv1d, (conv1d_forward, conv1d_backward), [x, w, b], **options)

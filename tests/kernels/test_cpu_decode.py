@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, close, numbers
+from drawn import arrays, dtypes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu import decode
 
 from tinyslm.models import decoding
@@ -49,3 +52,21 @@ def test_large_scores_do_not_overflow():
     for time in range(3):
         decode.block_step(x, *parts, *caches, time, 1e-5)
         assert np.isfinite(x).all()
+
+
+@settings(max_examples=15)
+@given(
+    data=st.data(),
+    dtype=dtypes,
+    sizes=st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(1, 9), st.integers(0, 19)),
+    time=st.integers(0, 5),
+)
+def test_drawn_tokens(data, dtype, sizes, time):
+    batch, heads, size, hidden = sizes
+    parts = block(dtype, heads * size, hidden)
+    x, caches = data.draw(arrays((batch, heads * size), dtype)), data.draw(arrays((2, batch, heads, 6, size), dtype))
+    want = [a.astype(np.float64) for a in (x, caches)]
+    decode.block_step(x, *parts, *caches, time, 1e-5)
+    decoding.block_step(want[0], *[(w.astype(float), b.astype(float)) for w, b in parts], *want[1], time, 1e-5)
+    close(x, want[0], slack=10)
+    close(caches, want[1])

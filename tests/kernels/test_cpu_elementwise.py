@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tinyslm.kernels.cpu import elementwise
 from tinyslm.kernels.cpu._random import dropout_mask
 
+import tinyslm as ts
+
 SHAPES = [(1025,), (3, 5, 7), (1,), (), (0, 4)]
 
 
@@ -116,3 +118,16 @@ def test_results_lie_in_memory_as_the_input_does():
     np.testing.assert_array_equal(y, np.maximum(x, 0))
     assert y.strides == x.strides
     np.testing.assert_array_equal(elementwise.relu_backward(g, y, None, (x,), (True,))[0], g * (x > 0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.3, 1.0])
+def test_a_dropped_number_is_times_0_also_where_it_is_not_finite(p, dtype, backend):
+    x = np.array([np.nan, np.inf, -np.inf, 1.0] * 8, dtype)
+    with np.errstate(invalid="ignore"):
+        want = x * np.where(dropout_mask(x.shape, p, 3), 0 if p == 1 else 1 / (1 - p), 0).astype(dtype)
+        t = ts.Tensor(x, requires_grad=True)
+        y = ts.dropout(t, p=p, seed=3)
+        y.backward(x)
+    np.testing.assert_array_equal(y.numpy(), want)
+    np.testing.assert_array_equal(t.grad.numpy(), want)

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, awkward, close, numbers, with_threads
+from drawn import arrays, dtypes, held
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu.index import embedding_backward, embedding_forward
+
+import tinyslm as ts
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -27,7 +32,7 @@ def test_pair(ids, dtype):
 
 @pytest.mark.parametrize("wrong", [-1, 5])
 def test_ids_outside_are_refused(wrong):
-    with pytest.raises(IndexError, match=r"ids in 0 .. 4"):
+    with pytest.raises(IndexError, match=f"^expected ids from 0 to 4, got {wrong}$"):
         embedding_forward(np.array([wrong]), numbers(0, 5, 3))
 
 
@@ -41,3 +46,12 @@ def test_pieces(threads, rows, count, monkeypatch):
     g, want = numbers(1, count, 3), np.zeros((rows, 3))
     np.add.at(want, ids, g)
     close(embedding_backward(g, out, saved, (ids, weight), (False, True))[1], want)
+
+
+@settings(max_examples=15)
+@given(st.data(), dtypes, st.lists(st.integers(0, 5), max_size=2), st.integers(1, 9), st.integers(0, 19))
+def test_drawn_ids(data, dtype, shape, words, size):
+    ids = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, words, shape)
+    padding = data.draw(st.none() | st.integers(0, words - 1))
+    weight = data.draw(arrays((words, size), dtype, more=[np.inf, np.nan]))
+    held(ts.embedding, (embedding_forward, embedding_backward), [ids, weight], padding_idx=padding)

@@ -4,14 +4,28 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cpu_helpers import numbers
-from tinyslm.kernels.cpu import _blas, _parallel, attention, elementwise, index, loss, norm, optim, recurrent, softmax
+from cpu_helpers import as_tuple, close, numbers, with_threads
+from tinyslm.kernels.cpu import (
+    _blas,
+    _parallel,
+    attention,
+    conv,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    norm,
+    optim,
+    recurrent,
+    softmax,
+)
 from tinyslm.kernels.cpu._jit import source_hash
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +72,33 @@ def test_the_number_of_threads_changes_no_bit(threads):
     for one, two, three in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three)
+
+
+def products():
+    """Outputs and gradients of what is made of matrix products, in float64, each large enough for three threads."""
+    cases = [
+        (matmul, "matmul", [(97, 1000), (1000, 130)], {}),
+        (matmul, "affine", [(97, 1000), (130, 1000), (130,)], {}),
+        (conv, "conv1d", [(7, 70, 90), (60, 70, 3), (60,)], {"padding": 1}),
+        (attention, "self_attention", [(7, 90, 96)], {"heads": 2, "causal": True}),
+        (recurrent, "lstm", [(7, 13, 40), (7, 50), (7, 50), (200, 40), (200, 50), (200,)], {}),
+    ]
+    for family, name, shapes, attributes in cases:
+        arrays = tuple(numbers(i, *shape, scale=0.3) for i, shape in enumerate(shapes))
+        out, saved = getattr(family, f"{name}_forward")(*arrays, **attributes)
+        backward, needs = getattr(family, f"{name}_backward"), (True,) * len(arrays)
+        # The results stand for the cotangents.
+        yield name, [*as_tuple(out), *backward(out, out, saved, arrays, needs, **attributes)]
+
+
+def test_products_have_the_same_bits_for_the_same_number_of_threads(monkeypatch):
+    found = {}
+    for n in (1, 2, 3, 2, 3):
+        with_threads(n, monkeypatch)
+        for name, results in products():
+            for i, result in enumerate(results):
+                close(result, found.setdefault((name, i, 1), result), name)  # within rounding of one thread
+                np.testing.assert_array_equal(result, found.setdefault((name, i, n), result), name)
 
 
 def test_errstate_reaches_the_helpers(threads):
@@ -108,6 +149,33 @@ def test_a_fork_runs_on_serially(threads):
     assert _parallel.get_num_threads() == 2
 
 
+SPAWN = """
+import multiprocessing
+import numpy as np
+from tinyslm.kernels.cpu import _parallel, softmax
+
+def work(x):
+    _parallel.set_num_threads(2)
+    return softmax.softmax_forward(x)[0], _parallel.get_num_threads()
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).standard_normal((700, 512)).astype("float32")
+    here, _ = work(x)  # the pool has started
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there, threads = pool.apply(work, (x,))
+    print(np.array_equal(here, there), threads)
+"""
+
+
+def test_a_spawned_process_computes_the_same_in_threads(tmp_path):
+    (tmp_path / "program.py").write_text(SPAWN, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert (found.returncode, found.stdout.split()) == (0, ["True", "2"]), found.stderr
+
+
 def run_python(code, **environment):
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
@@ -132,7 +200,7 @@ def test_cache_folder_announcement_and_laziness(tmp_path):
 
 def test_processes_that_compile_at_once_share_one_cache(tmp_path):
     code = KERNEL + "print(e(np.array([1, 0]), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))[0].tolist())"
-    with _parallel.ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool:
         found = [f.result() for f in [pool.submit(run_python, code, TINYSLM_CACHE=str(tmp_path)) for _ in range(3)]]
     assert [(f.returncode, f.stdout.strip()) for f in found] == [(0, "[[3.0, 4.0], [1.0, 2.0]]")] * 3
     assert {*"".join(f.stderr for f in found).splitlines()} == {LINE}  # each compiles, or loads what another has kept
@@ -160,7 +228,7 @@ def test_the_hash_sees_every_source(tmp_path):
 def test_recurrent_kernels_run_in_a_thread_of_their_own():
     arrays = tuple(numbers(i, *s) for i, s in enumerate([(2, 3, 4), (2, 5), (5, 4), (5, 5), (5,)]))
     out, _ = recurrent.rnn_forward(*arrays)
-    with _parallel.ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(recurrent.rnn_forward, *arrays) for _ in range(4)]:
             np.testing.assert_array_equal(future.result()[0][0], out[0])
 
@@ -196,7 +264,7 @@ def test_overlapping_calls_with_one_thread_leave_the_setting_as_it_was(monkeypat
         first_is_done.wait(10)
         return setting[0]
 
-    with _parallel.ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         one = pool.submit(first)
         two = pool.submit(second)
         assert one.result() == 1
@@ -223,11 +291,26 @@ def test_the_number_of_threads_may_change_while_another_thread_computes(threads,
     assert get_pool().submit(lambda: 3).result() == 3  # cut into pieces before, but asked for only now
 
 
-@pytest.mark.parametrize(("chosen", "found"), [("3", 3), ("0", 1), ("\u00b2", None), ("-1", None), ("many", None)])
-def test_the_environment_chooses_threads_or_is_not_understood(chosen, found, monkeypatch):
+@pytest.mark.parametrize(("chosen", "found"), [("3", 3), (" 2 ", 2), ("", None)])
+def test_the_environment_chooses_threads(chosen, found, monkeypatch):
     monkeypatch.setattr(_parallel, "_threads", None)
     monkeypatch.setenv("TINYSLM_NUM_THREADS", chosen)
-    assert _parallel.get_num_threads() == (found or min(_parallel._cores(), 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _parallel.get_num_threads() == (found or min(_parallel._cores(), 8))
+
+
+@pytest.mark.parametrize("chosen", ["0", "\u00b2", "-1", "1.5", "many"])
+def test_a_number_of_threads_that_is_none_is_left_aside_and_told_once(chosen, monkeypatch):
+    monkeypatch.setattr(_parallel, "_threads", None)
+    monkeypatch.setattr(_parallel, "_refused", set())
+    monkeypatch.setenv("TINYSLM_NUM_THREADS", chosen)
+    usual = min(_parallel._cores(), 8)
+    with pytest.warns(RuntimeWarning, match=f"Expected: a whole number of at least 1. Got: {chosen!r}$"):
+        assert _parallel.get_num_threads() == usual
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _parallel.get_num_threads() == usual
 
 
 def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch):
@@ -240,3 +323,40 @@ def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch):
     done = []
     _parallel.split(lambda start, stop: done.append((start, stop)), 30, 10**9)
     assert done == [(0, 10), (10, 20), (20, 30)]
+
+
+def test_callers_and_tasks_inside_tasks_share_the_helpers(threads):
+    threads(2)
+
+    def total(n):
+        found = []
+
+        def inner(start, stop):
+            found.append(sum(range(start, stop)))
+
+        def outer(start, stop):
+            for _ in range(start, stop):
+                _parallel.split(inner, n, 1 << 30)
+
+        _parallel.split(outer, 4, 1 << 30)
+        return sum(found)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(total, range(100, 140))) == [4 * sum(range(n)) for n in range(100, 140)]
+
+
+def test_what_a_helper_raises_comes_back_when_all_others_are_done(threads):
+    threads(3)
+    me, together, failed, done = threading.get_ident(), threading.Barrier(3), [], []
+
+    def one_fails(start, stop):
+        together.wait(20)
+        if threading.get_ident() != me and not failed:
+            failed.append(start)
+            raise KeyError("there")
+        time.sleep(0.05)
+        done.append(start)
+
+    with pytest.raises(KeyError, match="there"):
+        _parallel.split(one_fails, 3, 1 << 30)
+    assert sorted(failed + done) == [0, 1, 2]

@@ -4,8 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, check_pair, close, numbers
+from cpu_helpers import DTYPES, check_pair, close, numbers, with_threads
+from drawn import arrays, dtypes, held
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu.loss import cross_entropy_backward, cross_entropy_forward
+
+import tinyslm as ts
 
 CASES = list(itertools.product((0.0, 0.1), ("mean", "sum", "none")))
 
@@ -92,13 +97,69 @@ def test_nothing_counts():
     assert empty == 0
 
 
-def test_what_is_saved_is_small():
+def test_one_copy_of_the_logits_is_saved_and_only_where_it_is_wanted():
     x, t, _ = example("float32", shape=(8, 2), classes=500)
     _, saved = cross_entropy_forward(x, t)
-    assert sum(np.asarray(a).nbytes for a in saved) < x.nbytes / 10
+    assert sum(a.nbytes for a in saved) == x.nbytes
+    loss, saved = cross_entropy_forward(x, t, keep=False)
+    assert saved == [] and loss == cross_entropy_forward(x, t)[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("smoothing", "reduction"), CASES)
+def test_a_second_backward_finds_the_same(dtype, smoothing, reduction):
+    x, t, weight = example(dtype)
+    options = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
+    loss, saved = cross_entropy_forward(x, t, **options)
+    for g in (np.ones_like(loss), np.full_like(loss, -2)):
+        first, second = (cross_entropy_backward(g, loss, saved, (x, t), (True, False), **options)[0] for _ in range(2))
+        assert not np.shares_memory(first, second) and first[:, 1:].any() and not first[:, 0].any()
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf])
+def test_a_bad_row_spoils_itself_alone(dtype, bad):
+    x, t = numbers(1, 3, 40, dtype=dtype), np.array([1, 2, 3])
+    x[1, 7] = bad
+    loss, saved = cross_entropy_forward(x, t, reduction="none")
+    dx = cross_entropy_backward(np.ones(3, dtype), loss, saved, (x, t), (True, False), reduction="none")[0]
+    np.testing.assert_array_equal(np.isnan(loss), [False, True, False])
+    assert np.isnan(dx[1]).all() and np.isfinite(dx[[0, 2]]).all()
+
+
+def test_the_same_bits_for_every_number_of_threads(monkeypatch):
+    x, t, weight = example("float32", shape=(9, 3), classes=501)
+    found = []
+    for n in (1, 2, 3):
+        with_threads(n, monkeypatch)
+        loss, saved = cross_entropy_forward(x, t, weight, label_smoothing=0.1)
+        found.append((loss, cross_entropy_backward(np.array(3.0), loss, saved, (x, t), (True, False))[0]))
+    for loss, dx in found[1:]:
+        assert loss == found[0][0]
+        np.testing.assert_array_equal(dx, found[0][1])
 
 
 @pytest.mark.parametrize("wrong", [-1, 5])
 def test_targets_outside_are_refused(wrong):
-    with pytest.raises(IndexError, match=r"targets in 0 .. 4"):
+    with pytest.raises(IndexError, match=f"^expected classes from 0 to 4, got {wrong}$"):
         cross_entropy_forward(numbers(0, 2, 5), np.array([0, wrong]))
+
+
+@settings(max_examples=20)
+@given(
+    data=st.data(),
+    dtype=dtypes,
+    shape=st.lists(st.integers(0, 4), min_size=1, max_size=2),
+    classes=st.integers(1, 19),
+    ignored=st.integers(-1, 2),
+    case=st.sampled_from(CASES),
+)
+def test_drawn_logits(data, dtype, shape, classes, ignored, case):
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = data.draw(arrays((*shape, classes), dtype, more=[] if case[0] else [-np.inf]))
+    x[..., 0] = np.where(np.isinf(x[..., 0]), 0, x[..., 0])  # no row of -inf alone
+    t = rng.integers(0, classes, shape)
+    weight = data.draw(st.sampled_from([None, rng.integers(0, 3, classes).astype(dtype)]))
+    options = {"weight": weight, "ignore_index": ignored, "label_smoothing": case[0], "reduction": case[1]}
+    held(ts.cross_entropy, (cross_entropy_forward, cross_entropy_backward), [x, t], **options)

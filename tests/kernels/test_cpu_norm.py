@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, check_pair, close, numbers, with_threads
+from drawn import arrays, dtypes, held
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu import norm
+
+import tinyslm as ts
 
 SHAPES = [(40, 33), (2, 3, 8), (5,), (4, 1), (1, 1), (0, 4)]
 
@@ -65,3 +70,11 @@ def test_pieces(threads, rows, monkeypatch):
     close(dw, (g * n).sum(axis=0))
     close(db, g.sum(axis=0))
     close(norm.rms_norm_forward(x, w)[0], rms_norm(x, w, 1e-6))
+
+
+@settings(max_examples=15)
+@given(st.data(), dtypes, st.lists(st.integers(0, 5), max_size=2), st.integers(1, 19), st.sampled_from([1e-5, 1e-2]))
+def test_drawn_rows(data, dtype, shape, size, eps):
+    x, w, b = (data.draw(arrays(s, dtype)) for s in ((*shape, size), (size,), (size,)))
+    held(ts.layer_norm, (norm.layer_norm_forward, norm.layer_norm_backward), [x, w, b], slack=30, eps=eps)
+    held(ts.rms_norm, (norm.rms_norm_forward, norm.rms_norm_backward), [x, w], slack=30, eps=eps)

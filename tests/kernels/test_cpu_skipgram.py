@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, close, numbers
+from drawn import arrays, dtypes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu import skipgram
 
 from tinyslm.derivations.negative_sampling import word_by_word
@@ -12,8 +15,12 @@ TARGETS = [2, 0, 5, 5]  # the true word, and drawn ones, one of them twice
 
 
 def kernel_pair(vector, outputs, targets, rate):
-    errors, change = np.full(len(targets), np.nan, vector.dtype), np.full_like(vector, np.nan)
-    skipgram.train_pair(vector, outputs, np.array(targets, np.int32), vector.dtype.type(rate), errors, change)
+    """The step of the kernel, which wants different targets and how often each was drawn."""
+    different = list(dict.fromkeys(map(int, targets)))
+    times, errors = np.full((2, 8), np.nan, vector.dtype)
+    times[: len(different)] = [list(targets).count(t) for t in different]
+    scratch = errors, np.full_like(vector, np.nan)
+    skipgram.train_pair(vector, outputs, np.array(different, np.int32), times, vector.dtype.type(rate), *scratch)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -112,3 +119,27 @@ def test_the_width_of_a_window_is_drawn_evenly(function):
     pairs = outputs[0, 0] / (rate / 2)
     assert pairs == pytest.approx(round(pairs), abs=0.1)
     assert pairs == pytest.approx(300 * 2 * (1 + 2 + 3) / 3, rel=0.06)  # 1 800 if every window were full
+
+
+@pytest.mark.parametrize("function", [skipgram.train_part, formulas.train_part])
+@pytest.mark.parametrize("negatives", [1, 3, 20])
+def test_a_word_counts_as_often_as_it_is_drawn(negatives, function):
+    vectors, outputs, rate = np.ones((2, 1)), np.zeros((2, 1)), 1e-7
+    noise = formulas.alias_table(np.array([0.0, 1.0]))
+    function(
+        vectors, outputs, np.zeros(2, np.int32), np.array([0, 2]), np.ones(2), *noise, 1, negatives, (rate, rate),
+        np.uint64(1),
+    )  # fmt: skip
+    np.testing.assert_allclose(outputs[:, 0] / (rate / 2), [2, -2 * negatives], rtol=1e-5)  # of two pairs
+
+
+@settings(max_examples=15)
+@given(st.data(), dtypes, st.integers(0, 19), st.lists(st.integers(0, 5), min_size=1, max_size=7))
+def test_a_drawn_pair(data, dtype, size, targets):
+    v, u = data.draw(arrays((size,), dtype)), data.draw(arrays((6, size), dtype))
+    vector, outputs, want = v.copy(), u.copy(), [a.astype(np.float64) for a in (v, u)]
+    kernel_pair(vector, outputs, targets, 0.3)
+    with np.errstate(over="ignore"):
+        formulas.train_pair(*want, np.array(targets), 0.3)
+    close(vector, want[0], "vector")
+    close(outputs, want[1], "outputs")

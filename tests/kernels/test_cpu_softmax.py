@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from cpu_helpers import DTYPES, check_pair, close, numbers
+from drawn import arrays, dtypes, held
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tinyslm.kernels.cpu import softmax as family
+
+import tinyslm as ts
 
 SOFTMAX = (family.softmax_forward, family.softmax_backward)
 CASES = [((5, 37), -1), ((3, 4, 9), 1), ((6, 2), 0), ((7,), 0), ((1, 1), 1), ((0, 3), 1)]
@@ -50,3 +55,12 @@ def test_gradients(shape, dim, dtype):
     x = numbers(2, *shape, dtype=dtype, scale=3)
     check_pair(SOFTMAX, lambda t: t.softmax(dim), (x,), dim=dim)
     check_pair(LOG_SOFTMAX, lambda t: t.log_softmax(dim), (x,), dim=dim)
+
+
+@settings(max_examples=15)
+@given(st.data(), dtypes, st.lists(st.integers(0, 5), max_size=2), st.integers(1, 19))
+def test_drawn_rows(data, dtype, shape, size):
+    dim = data.draw(st.integers(0, len(shape)))
+    x = data.draw(arrays((*shape[:dim], size, *shape[dim:]), dtype, more=[-np.inf]))
+    held(ts.softmax, SOFTMAX, [x], dim=dim)
+    held(ts.log_softmax, LOG_SOFTMAX, [x], dim=dim - x.ndim)

@@ -1,6 +1,7 @@
 """The microkernel, the panels around it, and the memory they use: every width, other CPUs, awkward sizes."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cpu_helpers import DTYPES, awkward, close, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvmlite.binding import get_host_cpu_features
 from tinyslm.kernels.cpu import _gemm, _tile, ladder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,21 +121,33 @@ import sys
 sys.path.insert(0, "tests/kernels")
 import numpy as np
 from cpu_helpers import numbers
-from tinyslm.kernels.cpu import _tile, recurrent
-arrays = tuple(numbers(i, *s, scale=0.5) for i, s in enumerate([(7, 5, 4), (7, 19), (19, 4), (19, 19), (19,)]))
-arrays = tuple(a.astype("float32") for a in arrays)
-out, saved = recurrent.rnn_forward(*arrays)
-print(_tile.BYTES, _tile.VECTORS, *(f"{float(np.square(a.astype(float)).sum()):.5g}" for a in out))
+from tinyslm.kernels.cpu import _tile, ladder
+a, b = (numbers(i, *s, scale=0.5, dtype="float32") for i, s in enumerate([(13, 19), (19, 37)]))
+print(_tile.BYTES, _tile.VECTORS, *(f"{x:.5g}" for x in np.square(ladder.with_registers(a, b).astype(float)).sum(1)))
 """
 
 
-def on_cpu(tmp_path, **environment):
+COMPILE = """
+from numba import float32
+from tinyslm.kernels.cpu import _tile, ladder
+ladder._registers.compile((float32[:, ::1], float32[:, :, ::1], float32[:, ::1]))
+code = ladder._registers.inspect_asm(ladder._registers.signatures[0])
+print(_tile.BYTES, _tile.VECTORS, *(f"%zmm{i}" for i in range(32) if f"%zmm{i}," in code or f"%zmm{i}\\n" in code))
+"""
+
+
+def on_cpu(tmp_path, program=CHECK, **environment):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TINYSLM_CACHE": str(tmp_path), **environment}
     found = subprocess.run(
-        [sys.executable, "-c", CHECK], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert found.returncode == 0, found.stderr
     return found.stdout.split()
+
+
+def is_the_product(sums):
+    a, b = (numbers(i, *s, scale=0.5, dtype="float32") for i, s in enumerate([(13, 19), (19, 37)]))
+    np.testing.assert_allclose(np.array(sums, float), np.square(a.astype(float) @ b).sum(1), rtol=1e-4)
 
 
 @pytest.mark.skipif(not (ROOT / "tests").is_dir(), reason="needs the checkout")
@@ -141,7 +155,27 @@ def test_another_cpu_gives_the_same_and_the_cache_knows_them_apart(tmp_path):
     here = on_cpu(tmp_path)
     plain = on_cpu(tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")  # vectors of 16 bytes, no fused multiply
     assert plain[:2] == ["16", "2"] and plain[2:] == here[2:]
+    is_the_product(plain[2:])
     assert on_cpu(tmp_path) == here  # the code of the other CPU, in the same folder, is not taken
+
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+AVX = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2"
+
+
+@pytest.mark.skipif(not get_host_cpu_features().get("avx2"), reason="needs a processor with AVX2")
+def test_the_product_with_avx2(tmp_path):
+    found = on_cpu(tmp_path, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=AVX)
+    assert found[:2] == ["32", "2"]
+    is_the_product(found[2:])
+
+
+@pytest.mark.skipif(not X86, reason="needs an x86 processor")
+def test_avx_512_uses_all_of_its_registers(tmp_path):
+    features = AVX + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"  # compiled, not run
+    found = on_cpu(tmp_path, COMPILE, NUMBA_CPU_NAME="skylake-avx512", NUMBA_CPU_FEATURES=features)
+    assert found[:2] == ["64", "4"]
+    assert len(found[2:]) >= 6 * 4 + 4  # the sums of a block, and the vectors of B: more than there are without AVX-512
 
 
 @pytest.mark.parametrize("rung", ladder.RUNGS)

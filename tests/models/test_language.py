@@ -139,6 +139,7 @@ def test_a_model_learns_and_repeats_what_it_learned():
         ([True], "expected whole numbers, got bool"),
         ([4, 11], "expected numbers from 0 to 10, got 4 to 11"),
         ([-1], "expected numbers from 0 to 10"),
+        ([[1], [1, 2]], r"expected texts of one length, \(B, T\); got \[\[1\], \[1, 2\]\]\n"),
     ],
 )
 def test_prompts_that_do_not_fit_are_refused(tokens, message):
@@ -161,6 +162,20 @@ def test_prompts_that_do_not_fit_are_refused(tokens, message):
 def test_settings_outside_their_range_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         model().generate([1], **{"length": 3, "rng": np.random.default_rng(0), **options})
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"vocabulary": 0}, {"width": 0}, {"layers": 0}, {"heads": 0}, {"max_time": 0}, {"max_time": -1}, {"hidden": 0},
+        {"width": 12.0}, {"layers": True}, {"hidden": "20"},
+    ],
+)  # fmt: skip
+def test_sizes_are_refused_by_name(size):
+    ((name, value),) = size.items()
+    said = rf"LanguageModel: expected {name} as a whole number of at least 1, got {value!r}$"
+    with pytest.raises(OptionError, match=said):
+        LanguageModel(**{**SMALL, **size}, rng=np.random.default_rng(0))
 
 
 def test_a_full_cache_and_broken_weights_are_told():

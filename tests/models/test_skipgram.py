@@ -77,21 +77,38 @@ def test_a_file_gives_the_vectors_of_its_sentences(tmp_path):
     assert parts.english_words("The Cat's, HERE!") == ["the", "cat's", "here"]
 
 
-def test_long_lines_are_read_in_pieces(tmp_path, monkeypatch):
+@pytest.mark.parametrize("split", [str.split, lambda line: line.split()])
+def test_long_lines_are_read_in_pieces(tmp_path, monkeypatch, split):
     monkeypatch.setattr(parts, "BLOCK", 16)
     monkeypatch.setattr(parts, "PIECE", 3)
     words = [f"word{i}" for i in range(30)]
     path = tmp_path / "text.txt"
     path.write_text(f"short one\n\n{' '.join(words)}\nlast line\n", encoding="utf-8")
-    found = list(parts._sentences(path, str.split))
-    assert [w for s in found for w in s] == ["short", "one", *words, "last", "line"]
-    assert found[0] == ["short", "one"] and found[-1] == ["last", "line"] and max(map(len, found)) == 3
+    corpus = parts._corpus(parts._blocks(path, split), 1)
+    assert [corpus.vocabulary.tokens[i] for i in corpus.words] == ["short", "one", *words, "last", "line"]
+    sizes = np.diff(corpus.starts).tolist()
+    assert sizes[0] == sizes[-1] == 2 and max(sizes) == 3 and min(sizes) > 0
 
 
 def test_rare_words_go_before_the_windows_are_laid():
     corpus = parts.read_corpus([["b", "x", "a", "b"], ["y"], ["a", "b"], []], min_count=2)
     assert corpus.vocabulary.tokens == ("b", "a") and corpus.counts().tolist() == [3, 2]
     assert corpus.words.tolist() == [0, 1, 0, 1, 0] and corpus.starts.tolist() == [0, 3, 5]
+
+
+def test_a_file_is_numbered_the_same_by_blocks_and_by_lines(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    text = "\n\n a  b\u00a0c a\tb \r\nc\n\nd d a\u2028b\n   \nlast words of a b c d"
+    path.write_bytes(text.encode())
+    wanted = parts.read_corpus(map(str.split, text.replace("\r", "").split("\n")), 2)
+    for block in (3, 1 << 20):
+        monkeypatch.setattr(parts, "BLOCK", block)
+        for split in (str.split, lambda line: line.split()):
+            corpus = parts._corpus(parts._blocks(path, split), 2)
+            assert corpus.vocabulary.counts == wanted.vocabulary.counts == {"a": 4, "b": 4, "c": 3, "d": 3}
+            assert corpus.words.tolist() == wanted.words.tolist()
+            if block > 3:  # smaller parts end at a space, too
+                assert corpus.starts.tolist() == wanted.starts.tolist() == [0, 5, 6, 10, 14]
 
 
 def test_workers_share_the_sentences():
@@ -195,8 +212,8 @@ def test_a_long_line_without_spaces_is_cut(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     for text in ("x" * 50, "ab cd " * 9, "x" * 30 + " y z\nend"):
         path.write_text(text, encoding="utf-8")
-        found = list(parts._lines(path))
-        assert "".join(found).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+        found = list(parts._parts(path))
+        assert "".join(found) == text
         assert max(map(len, found)) <= 16
 
 

@@ -326,7 +326,7 @@ def test_embedding_takes_arrays_and_refuses_what_is_no_index(backend):
     np.testing.assert_array_equal(layer([1, 2]).numpy(), layer.weight.numpy()[[1, 2]])
     for bad in ([5], [-1]):
         with pytest.raises(ShapeError):
-            layer(np.array(bad))
+            layer(np.array(bad)).numpy()  # a GPU says it with the next number
     with pytest.raises(DTypeError, match="integer"):
         layer(np.array([1.0]))
     with pytest.raises(OptionError, match="padding_idx"):

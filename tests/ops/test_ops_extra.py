@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 import tinyslm as ts
 from tinyslm.check import Verdict, gradcheck, gradgradcheck
 from tinyslm.errors import DTypeError, OptionError, ShapeError, TinyslmError
+from tinyslm.tensor import METHODS
 
 
 def draw(*shape, seed=0):
@@ -83,8 +84,8 @@ def test_powers_at_zero():
 
 @pytest.mark.filterwarnings("error")
 def test_sqrt_at_zero_gives_what_it_documents_without_a_warning():
-    x = leaf([0.0, 0.0, 4.0])
     with ts.use("numpy"):
+        x = leaf([0.0, 0.0, 4.0])
         found = ts.grad(ts.sqrt(x), x, ts.tensor(np.array([1.0, 0.0, 1.0])))[0].numpy()
     assert found[0] == np.inf and np.isnan(found[1]) and found[2] == 0.25
 
@@ -181,7 +182,7 @@ def test_one_hot():
     assert ts.one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert ts.one_hot(ts.tensor(np.array([[1]])), 2, dtype="float64").dtype == np.float64
     assert ts.one_hot(np.zeros((0,), int), 4).shape == (0, 4)
-    with pytest.raises(ShapeError, match="0 to 2, got -1 to 1"):
+    with pytest.raises(ShapeError, match="one_hot: expected ids from 0 to 2, got -1$"):
         ts.one_hot([-1, 1], 3)
     with pytest.raises(ShapeError, match="0 to 2"):
         ts.one_hot([3], 3)
@@ -272,10 +273,11 @@ def test_cross_entropy_by_its_definition():
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_cross_entropy_when_everything_is_ignored(backend):
-    x, target = leaf(draw(2, 3)), np.array([-100, -100])
-    assert ts.cross_entropy(x, target, reduction="sum").item() == 0
-    assert (ts.grad(ts.cross_entropy(x, target, reduction="sum"), x)[0].numpy() == 0).all()
+    target = np.array([-100, -100])
     with warnings.catch_warnings(), ts.use(backend):
+        x = leaf(draw(2, 3))
+        assert ts.cross_entropy(x, target, reduction="sum").item() == 0
+        assert (ts.grad(ts.cross_entropy(x, target, reduction="sum"), x)[0].numpy() == 0).all()
         warnings.simplefilter("error")
         mean = ts.cross_entropy(x, target)
         assert np.isnan(mean.item())  # the mean over nothing, as in NumPy and PyTorch
@@ -300,8 +302,8 @@ def test_cross_entropy_of_extreme_logits_is_finite():
 
 def test_bad_targets_and_options_of_losses():
     x = ts.tensor(draw(2, 3))
-    with pytest.raises(ShapeError, match="0 to 2, got 0 to 3"):
-        ts.cross_entropy(x, np.array([0, 3]))
+    with pytest.raises(ShapeError, match="0 to 2, got (0 to )?3"):
+        ts.cross_entropy(x, np.array([0, 3])).item()
     with pytest.raises(ShapeError, match="one weight per class"):
         ts.cross_entropy(x, np.array([0, 1]), weight=np.ones(2))
     with pytest.raises(OptionError, match="'average'"):
@@ -435,11 +437,11 @@ def test_gather_and_nll_refuse_what_numpy_would_let_pass():
     x, places = ts.tensor(np.ones((2, 3))), np.zeros((2, 1), int)
     for bad in (-1, 3):
         with pytest.raises(ShapeError, match=f"gather: expected indices from 0 to 2, got {bad}"):
-            ts.gather(x, places + bad, dim=1)
+            ts.gather(x, places + bad, dim=1).numpy()  # a GPU says it with the next numbers
         with pytest.raises(ShapeError, match=f"scatter_add: expected indices from 0 to 2, got {bad}"):
-            ts.scatter_add(x, places + bad, ts.tensor(np.ones((2, 1))), dim=1)
+            ts.scatter_add(x, places + bad, ts.tensor(np.ones((2, 1))), dim=1).numpy()
     with pytest.raises(ShapeError, match="classes from 0 to 2"):
-        ts.ops.nll_loss(ts.tensor(np.zeros((1, 3))), np.array([-1]))
+        ts.ops.nll_loss(ts.tensor(np.zeros((1, 3))), np.array([-1])).item()
 
 
 # -- the same refusals for every backend and size --------------------------------------------------------------------
@@ -473,6 +475,7 @@ REFUSED = [
     (OptionError, "label_smoothing from 0 to 1, got -0.5", lambda: ts.cross_entropy(X, IDS, label_smoothing=-0.5)),
     (OptionError, "label_smoothing from 0 to 1, got nan", lambda: ts.cross_entropy(X, IDS, label_smoothing=math.nan)),
     (OptionError, "integer as ignore_index, got None", lambda: ts.cross_entropy(X, IDS, ignore_index=None)),
+    (OptionError, "integer as ignore_index, got None", lambda: ts.nll_loss(X, IDS, ignore_index=None)),
     (OptionError, "integer as seed, got 1.5", lambda: ts.dropout(X, seed=1.5)),
     (OptionError, "p from 0 to 1, got 1.5", lambda: ts.dropout(X, p=1.5)),
     (OptionError, "'none' or 'tanh', got 'Tanh'", lambda: ts.gelu(X, approximate="Tanh")),
@@ -482,6 +485,29 @@ REFUSED = [
     (ShapeError, "H >= 1", lambda: ts.rnn(*map(np.ones, [(2, 3, 4), (2, 0), (0, 4), (0, 0), (0,)]))),
     (DTypeError, "Expected: bool, True", lambda: ts.attention(X, X, X, mask=np.tri(4, dtype=int))),
     (DTypeError, "self_attention: the mask", lambda: ts.self_attention(X[None], mask=np.tri(4, dtype=int).tolist())),
+    (
+        ShapeError,
+        r"attention: the mask.*\n.*broadcasts to \(2, 8, 9\).*\n  Got: \(3, 2, 8, 9\)$",
+        lambda: ts.attention(*map(np.ones, [(2, 8, 4), (2, 9, 4), (2, 9, 4)]), mask=np.ones((3, 2, 8, 9), bool)),
+    ),
+    (
+        ShapeError,
+        r"broadcasts to \(2, 8, 9\).*\n  Got: \(9, 8\)$",
+        lambda: ts.attention(*map(np.ones, [(2, 8, 4), (2, 9, 4), (2, 9, 4)]), mask=np.ones((9, 8))),
+    ),
+    (
+        ShapeError,
+        r"self_attention: the mask.*\n.*broadcasts to \(1, 2, 4, 4\).*\n  Got: \(2, 1, 4, 4\)$",
+        lambda: ts.self_attention(X[None], heads=2, mask=np.ones((2, 1, 4, 4))),
+    ),
+    (OptionError, "self_attention: expected heads .* got 2.0", lambda: ts.self_attention(X[None], heads=2.0)),
+    (OptionError, "self_attention: expected heads .* got True", lambda: ts.self_attention(X[None], heads=True)),
+    (OptionError, "attention: expected causal as True or False, got 'no'", lambda: ts.attention(X, X, X, causal="no")),
+    (OptionError, "sum: expected keepdim as True or False, got 'no'", lambda: ts.tensor(X).sum(0, "no")),
+    *[
+        (DTypeError, rf"^{name}: .*float.*\n  Got: x: \(4, 6\); .*dim=1.0", lambda f=name: METHODS[f](X, 1.0))
+        for name in ("max", "mean", "sum", "logsumexp", "softmax", "squeeze", "unsqueeze")
+    ],
 ]
 
 
@@ -489,6 +515,35 @@ REFUSED = [
 def test_mistakes_are_refused_before_a_kernel_is_chosen(backend, kind, message, call):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_an_index_outside_has_the_same_words_everywhere():
+    table, places = ts.tensor(np.ones((100, 64))), {-1: np.array([5, -1]), 100: np.array([100, 5])}
+    logits = ts.tensor(np.zeros((2, 100)))
+    for got, ids in places.items():
+        said = set()
+        for name in ("numpy", "numba"):
+            with ts.use(name, small=1):
+                with pytest.raises(ShapeError) as ours:
+                    ts.embedding(ids, table)
+                with pytest.raises(ShapeError) as loss:
+                    ts.cross_entropy(logits, ids)
+            said.add((str(ours.value).partition("\n")[0], str(loss.value).partition("\n")[0]))
+        assert said == {
+            (
+                f"embedding: expected ids from 0 to 99, got {got}",
+                f"cross_entropy: expected classes from 0 to 99, got {got}",
+            )
+        }
+    for function in (lambda: ts.ops.nll_loss(logits, np.array([5, 100])), lambda: ts.one_hot([5, 100], 100)):
+        with pytest.raises(ShapeError, match="from 0 to 99, got 100$"):
+            function()
+
+
+def test_dimensions_may_be_integers_of_numpy():
+    x = ts.tensor(draw(2, 3))
+    for name in ("mean", "sum", "var", "max", "logsumexp"):
+        assert METHODS[name](x, np.int64(1)).tolist() == METHODS[name](x, 1).tolist()
 
 
 def test_integers_and_half_precision_go_to_the_reference(backend):

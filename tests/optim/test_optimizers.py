@@ -8,6 +8,7 @@ import pytest
 
 import tinyslm as ts
 from tinyslm import nn, optim
+from tinyslm.device import on_device
 from tinyslm.errors import AnomalyError, CheckpointError, OptionError, ShapeError
 from tinyslm.optim.joined import LARGEST
 
@@ -310,7 +311,7 @@ def test_small_arrays_that_share_memory_each_leave_their_change(kind, later, bac
         return params
 
     def overlap(params):
-        whole = np.linspace(1, 2, 11)
+        whole = on_device(np.linspace(1, 2, 11))
         params[0]._data, params[1]._data = whole[:3], whole[1:].reshape(2, 5)
 
     params, others = overlapping(), overlapping()
@@ -342,6 +343,16 @@ def test_a_copied_optimizer_does_not_change_the_first():
 def test_a_model_in_place_of_its_parameters_is_refused(params):
     with pytest.raises(OptionError, match=r"got (a Linear|None|a int); pass model\.parameters\(\)"):
         optim.Adam(params)
+
+
+@pytest.mark.parametrize("given, named", [(ts.tensor(1.0), "a tensor"), (lambda: ts.tensor(1.0), "a function")])
+def test_a_loss_handed_to_step_is_refused(given, named):
+    params = parameters()
+    set_grads(params)
+    before = params[0].numpy().copy()
+    with pytest.raises(OptionError, match=rf"loss\.backward\(\), then step\(\) alone\n  Got: step\({named}\)"):
+        optim.Adam(params).step(given)
+    np.testing.assert_array_equal(params[0].numpy(), before)
 
 
 @pytest.mark.parametrize("lr", [np.nan, np.inf, -1, "0.1", None])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import grad
-from ..errors import TinyslmError
+from ..errors import BackendError, TinyslmError
 from ..messages import say
 from ..tensor import Tensor, raw
 
@@ -56,6 +56,8 @@ class Question:
         try:
             with np.errstate(all="ignore"):
                 return self.test(formula)
+        except BackendError:  # it says nothing about the formula
+            raise
         except TROUBLE as error:
             first = str(error).strip().splitlines() or [type(error).__name__]
             return Answer(False, say("audit.answer.undefined", why=first[0][:150]))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 from .measure import OURS, PACKAGES, Row, Settings, empty_row, fill_ratio, sides
 from .process import ContenderError, environment
@@ -71,6 +71,11 @@ class Commands(Workload):
     """A workload of whole processes. `runs` gives one function per contender; `result` reads what is compared."""
 
     tolerance: float = 1e-4  # the results may differ by so much
+    others: ClassVar[tuple[str, ...]] = ()  # whom `runs` has beside ours
+
+    def contenders(self) -> list[str]:
+        """Ours and the others: there is no method for each."""
+        return [OURS, *self.others]
 
     def runs(self, folder: Path, threads: int, settings: Settings) -> Mapping[str, Run]:
         """How each contender is run once."""

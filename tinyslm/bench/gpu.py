@@ -20,7 +20,7 @@ from .ceilings import Ceiling
 from .commands import Commands
 from .measure import OURS, Row, Settings, empty_row, fill_ratio, mismatch
 from .process import ContenderError, Process
-from .report import duration, shares
+from .report import Report, duration, machine_lines, pipes, shares
 from .workload import Workload, save_arrays
 
 if TYPE_CHECKING:
@@ -50,12 +50,18 @@ def start_process() -> Process:
     return Process(os.cpu_count() or 1, WORKER)
 
 
-def run_on_gpu(rows: Sequence[Workload], settings: Settings, start: Start = start_process) -> Iterator[GpuRow]:
-    """The rows, one after the other, each with its share of what a copy or a matrix product reaches on this GPU."""
+def run_on_gpu(
+    rows: Sequence[Workload], settings: Settings, report: Report, start: Start = start_process
+) -> Iterator[GpuRow]:
+    """The rows, one after the other, each with its share of what a copy or a matrix product reaches on this GPU.
+
+    What was measured is put into the report as it comes.
+    """
     settings.tell("ceilings of this GPU")
     with start() as process:
         found = process.ask("ceilings")
-    ceiling = Ceiling(1, found["flops"], "cupy", found["bandwidth"], "copy")
+    ceiling = report.ceilings[0] = Ceiling(0, found["flops"], "cupy", found["bandwidth"], "copy")
+    report.machine["gpu"] = found["gpu"]
     for workload in rows:
         settings.tell(workload.name)
         row = measure_on_gpu(workload, settings, start)
@@ -63,13 +69,13 @@ def run_on_gpu(rows: Sequence[Workload], settings: Settings, start: Start = star
             row.share, row.ceiling = ceiling.share(workload.work(), row.ours)
         if row.ours and row.theirs:
             row.their_share, _ = ceiling.share(workload.work(), row.theirs)
+        report.rows.append(row)
         yield row
 
 
 def measure_on_gpu(workload: Workload, settings: Settings, start: Start = start_process) -> GpuRow:
     """One row. What fails or differs becomes its remark; ours is then timed alone."""
-    row = GpuRow(**vars(empty_row(workload, "torch", 1)))
-    row.clock = "wall"
+    row = GpuRow(**vars(empty_row(workload, "torch", 0)))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         case = _commands if isinstance(workload, Commands) else _sessions
         try:
@@ -170,6 +176,29 @@ def gpu_table(rows: Sequence[GpuRow]) -> Grid:
     for row in rows:
         grid.add_row(*gpu_cells(row))
     return grid
+
+
+def gpu_headlines(report: Report) -> list[str]:
+    """The machine, the GPU, and what it reaches."""
+    ceiling = report.ceilings[0]
+    reached = f"{ceiling.flops / 1e12:.1f} TFLOP/s in a float32 product, {ceiling.bandwidth / 1e9:.0f} GB/s in a copy"
+    return [*machine_lines(report.machine), f"{report.machine['gpu']}: {reached}"]
+
+
+def gpu_markdown(report: Report, command: str) -> str:
+    """The table to paste into a document, with the command, the machine and the GPU, and what the rows are."""
+    head = [*COLUMNS[:-1], "remark"]
+    lines = [f"`{command}`", "", *(f"{line}  " for line in gpu_headlines(report)), ""]
+    lines += [*pipes(head, map(gpu_cells, report.rows)), ""]  # type: ignore[arg-type]
+    lines += ["Rows: " + "; ".join(f"{row.name} {row.title}" for row in report.rows) + ".", "", LEGEND]
+    return "\n".join(lines) + "\n"
+
+
+LEGEND = (
+    "Ratio: PyTorch's time over ours on the same GPU, the median over pairs of alternating blocks of many steps; in "
+    "brackets the smallest and the largest pair. Share: of the GPU's measured ceiling, ours and in brackets theirs. "
+    "Speed-up: ours on the CPU over ours on the GPU. All times are wall time."
+)
 
 
 def gpu_cells(row: GpuRow) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import device, precision
 from .worker import Answer, Worker, serve
 
 LEAST_CALLS = 3
@@ -63,7 +63,7 @@ class GpuWorker(Worker):
         m, out = xp.ones((size, size), np.float32), xp.ones((size, size), np.float32)
         self.advance = lambda: xp.matmul(m, m, out=out)
         product = min(self._seconds(3) / 3 for _ in range(4))
-        return {"bandwidth": 8.0 * numbers / copied, "flops": 2.0 * size**3 / product}
+        return {"bandwidth": 8.0 * numbers / copied, "flops": 2.0 * size**3 / product, "gpu": precision.describe_gpu()}
 
 
 def _wait_for_torch() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..plot import BLUE, FAINT, INK, VERMILION, _dress, _figure, _legend, save
+from ..plot.style import BLUE, FAINT, INK, VERMILION, blank, dress, legend, save
 from .growth import Curve
 from .measure import OURS, Row
 
@@ -16,16 +16,20 @@ TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50)
 def ratios_picture(rows: Sequence[Row], path: Path) -> None:
     """Each row's ratio with its smallest and largest; its goal as a grey bar across, and 1 as a line."""
     shown = [row for row in rows if row.ratio is not None]
-    figure = _figure(8, 1.5 + 0.32 * max(len(shown), 1))
+    figure = blank(8, 1.5 + 0.32 * max(len(shown), 1))
     axes = figure.subplots()
-    _dress(axes, "their time / ours, median and range (grey: the goal)", "")
+    dress(axes, "their time / ours, median and range (grey: the goal)", "")
     places = range(len(shown), 0, -1)
     for y, row in zip(places, shown, strict=True):
         _one_ratio(axes, y, row)
     axes.axvline(1, color=FAINT, linestyle="--", linewidth=1)
-    axes.set_yticks(list(places), [f"{r.name}, {r.against}, {r.threads} T" for r in shown])
+    axes.set_yticks(list(places), [_label(row) for row in shown])
     _ratio_axis(axes, shown)
     save(figure, path)
+
+
+def _label(row: Row) -> str:
+    return f"{row.name}, {row.against}" + (f", {row.threads} T" if row.threads else "")  # none: on a GPU
 
 
 def _one_ratio(axes: Any, y: int, row: Row) -> None:
@@ -55,7 +59,7 @@ def growth_picture(curves: Sequence[Curve], path: Path, footer: str = "") -> Non
     curves = [curve for curve in curves if curve.sizes]
     titles = list(dict.fromkeys(curve.title for curve in curves))
     rows = max(-(-len(titles) // 3), 1)
-    figure = _figure(11, 3.3 * rows + (0.5 if footer else 0))
+    figure = blank(11, 3.3 * rows + (0.5 if footer else 0))
     panels = list(figure.subplots(rows, 3, squeeze=False).flat)
     for axes, title in zip(panels, titles):  # noqa: B905 - some panels may stay empty
         _growth_panel(axes, [curve for curve in curves if curve.title == title])
@@ -85,8 +89,8 @@ def _growth_panel(axes: Any, curves: Sequence[Curve]) -> None:
     _size_ticks(axes, sorted({size for curve in curves for size in curve.sizes}))
     _value_ticks(axes, high / low)
     unit = "MB, inputs included" if curves[0].unit == "bytes" else "ms per step"
-    _dress(axes, curves[0].letter, unit, curves[0].title)
-    _legend(axes)
+    dress(axes, curves[0].letter, unit, curves[0].title)
+    legend(axes)
     axes.get_legend().set(frame_on=True)
     axes.get_legend().get_frame().set(facecolor="white", edgecolor="none", alpha=1)  # the grid does not cross the words
 

@@ -22,6 +22,8 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )  # fmt: skip
 SPIN = {"GOMP_SPINCOUNT": "2000", "OMP_WAIT_POLICY": ""}  # as much waiting in a loop as a busy machine bears
+# Byte code is kept, as in a shell where nobody forbids it: else each process would compile its sources again.
+BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": ""}
 PATIENCE = 900.0  # seconds before a worker that says nothing is given up
 
 
@@ -30,8 +32,11 @@ class ContenderError(TinyslmError, RuntimeError):
 
 
 def environment(threads: int | None, **more: str) -> dict[str, str]:
-    """The environment of this process with the number of threads and the spinning set; None leaves both as they are."""
-    env = {**os.environ, **more}
+    """The environment of this process with the number of threads and the spinning set; None leaves both as they are.
+
+    Empty values unset a variable.
+    """
+    env = {**os.environ, **BYTE_CODE, **more}
     if threads is not None:
         env |= {name: str(threads) for name in THREADS} | SPIN
     if threads == 1:

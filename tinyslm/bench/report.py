@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -95,7 +95,8 @@ def table(rows: Sequence[Row]) -> Grid:
 def markdown(report: Report, command: str) -> str:
     """The table to paste into a document, with the command, the machine and the date, and what the rows are."""
     titles = {row.name: row.title for row in report.rows}
-    lines = [f"`{command}`", "", *(f"{line}  " for line in headlines(report)), "", *_pipes(report.rows), ""]
+    table = pipes([*COLUMNS[:-1], "remark"], map(cells, report.rows))
+    lines = [f"`{command}`", "", *(f"{line}  " for line in headlines(report)), "", *table, ""]
     lines += ["Rows: " + "; ".join(f"{name} {title}" for name, title in titles.items()) + ".", "", LEGEND]
     return "\n".join(lines) + "\n"
 
@@ -108,10 +109,10 @@ LEGEND = (
 )
 
 
-def _pipes(rows: Sequence[Row]) -> list[str]:
-    head = [" | ".join((*COLUMNS[:-1], "remark")), "|".join(["---"] * len(COLUMNS))]
-    body = [" | ".join(cell.replace("|", "/") for cell in cells(row)) for row in rows]
-    return [f"| {line} |" if "---" not in line else f"|{line}|" for line in head + body]
+def pipes(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table in Markdown."""
+    body = [" | ".join(cell.replace("|", "/") for cell in row) for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] * len(head))}|", *(f"| {line} |" for line in body)]
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..engine import Op, enable_grad, grad
 from ..errors import OptionError
 from ..messages import say
@@ -51,12 +52,13 @@ class Case:
                 "gradcheck: the function returned None.\n  Expected: a tensor, or a tuple of tensors\n"
                 "  Got: None; is `return` missing at its end?"
             )
-        return [np.asarray(raw(y)) for y in (out if self.several else (out,))]
+        return [np.asarray(to_host(raw(y))) for y in (out if self.several else (out,))]
 
     def pull(self, cotangents: Sequence[np.ndarray]) -> list[Any]:
         """The gradients of all float inputs for one set of cotangents."""
         found = self._by_hand(cotangents) if self.backward is not None else self._by_engine(cotangents)
-        return [np.zeros(self.arrays[s].shape) if g is None else raw(g) for g, s in zip(found, self.slots, strict=True)]
+        places = zip(found, self.slots, strict=True)
+        return [np.zeros(self.arrays[s].shape) if g is None else to_host(raw(g)) for g, s in places]
 
     def _by_engine(self, cotangents: Sequence[np.ndarray]) -> Sequence[Any]:
         leaves = self.leaves()

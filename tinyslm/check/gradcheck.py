@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..errors import DTypeError, OptionError
 from ..messages import say
 from ..tensor import raw
@@ -93,7 +94,7 @@ def _check_options(order: int, points: int, backward: Any) -> None:
 
 def _arrays(inputs: Any) -> list[np.ndarray]:
     listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    arrays = [np.asarray(raw(x)) for x in listed]
+    arrays = [np.asarray(to_host(raw(x))) for x in listed]
     for i, a in enumerate(arrays):
         if a.dtype.kind not in "iub" and a.dtype != np.float64:
             raise DTypeError(

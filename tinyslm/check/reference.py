@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_host
 from ..engine import enable_grad, no_grad, topological_order
 from ..tensor import Tensor, raw
 from .kinks import kinked_elements
@@ -98,7 +99,7 @@ def field_of(function: Callable[..., Any]) -> Callable[[Sequence[Any]], np.ndarr
             arrays = [a.astype(complex) if is_float(a) else a for a in arrays]
         with no_grad():
             out = function(*map(Tensor.wrap, arrays))
-        parts = [np.ravel(raw(y)) for y in (out if isinstance(out, (tuple, list)) else (out,))]
+        parts = [np.ravel(to_host(raw(y))) for y in (out if isinstance(out, (tuple, list)) else (out,))]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     return evaluate

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError, TinyslmError
+from ..errors import BackendError, OptionError, TinyslmError
 from ..messages import say
 from ..tensor import raw
 from .domains import Domain, Setting, Sizes, draw_sizes
@@ -87,6 +87,8 @@ class Step:
             raise Undefined(
                 say("derivation.undefined", step=self.name, why=f"{type(error).__name__}: {why}")
             ) from error
+        except BackendError:  # it says nothing about the step
+            raise
         except Exception as error:
             raise StepError(say("derivation.step_failed", step=self.name, error=repr(error))) from error
 

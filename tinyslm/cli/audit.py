@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import PATH, open_console, out_folder
+from .console import PATH, choose_backend, open_console, out_folder
 
 
 def audit(
@@ -23,6 +23,7 @@ def audit(
     from ..audit import audit as run
     from ..audit import chosen, report
 
+    choose_backend()
     if out is not None:
         out_folder(out)
     if html is not None:

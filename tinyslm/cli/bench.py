@@ -16,6 +16,8 @@ from .console import choose_backend, open_console
 
 N = TypeVar("N", int, float)
 
+SPECIAL = {"growth": ("json", "plot"), "trap": ("json",)}  # measurements that are no rows, and the files they write
+
 if TYPE_CHECKING:
     from ..bench.workload import Workload
 
@@ -60,11 +62,23 @@ def bench(
         tell=lambda text: console.print(text, style="dim", markup=False),
     )
     if backend == "cuda":
-        return _gpu(chosen, settings, json)
-    special = {"growth": _growth, "trap": _trap}
-    if len(chosen) == 1 and chosen[0] in special:
-        return special[chosen[0]](settings, json, plot)
+        return _gpu(chosen, settings, json, markdown, plot)
+    if _is_special(chosen, {"markdown": markdown, "plot": plot}):
+        return {"growth": _growth, "trap": _trap}[chosen[0]](settings, json, plot)
     _run(chosen, settings, json, markdown, plot)
+
+
+def _is_special(names: list[str], files: dict[str, Path | None]) -> bool:
+    """Whether one of SPECIAL is meant; refused together with rows, and with a file that it does not write."""
+    name = next((name for name in names if name in SPECIAL), None)
+    if name is None:
+        return False
+    if len(names) > 1:
+        raise OptionError(f"{name} is no row and stands alone: expected `tinyslm bench {name}`; got {' '.join(names)}")
+    for option, path in files.items():
+        if path is not None and option not in SPECIAL[name]:
+            raise OptionError(f"--{option}: {name} writes {' and '.join(f'--{x}' for x in SPECIAL[name])}; got {path}")
+    return True
 
 
 def _run(names: list[str], settings: Any, json: Path | None, markdown: Path | None, plot: Path | None) -> None:
@@ -128,17 +142,26 @@ def _trap(settings: Any, json: Path | None, plot: Path | None) -> None:
         report.write_json({"machine": report.machine(), "trap": [asdict(one) for one in found]}, json)
 
 
-def _gpu(names: list[str], settings: Any, json: Path | None) -> None:
-    from ..bench import gpu, report
+def _gpu(names: list[str], settings: Any, json: Path | None, markdown: Path | None, plot: Path | None) -> None:
+    from ..bench import gpu
+    from ..bench import report as reports
     from ..bench.workloads.cuda import choose_for_gpu
 
-    rows: list[gpu.GpuRow] = []
-    for row in gpu.run_on_gpu(choose_for_gpu(names), settings):
+    report, rows, console = reports.Report([]), [], open_console()
+    for row in gpu.run_on_gpu(choose_for_gpu(names), settings, report):
         rows.append(row)
         if json is not None:
             plain = [asdict(row) | {"speedup": row.speedup} for row in rows]
-            report.write_json({"machine": report.machine(), "rows": plain}, json)
-    open_console().print(gpu.gpu_table(rows))
+            reports.write_json(report.to_json() | {"rows": plain}, json)
+        if markdown is not None:
+            reports.write_text(markdown, gpu.gpu_markdown(report, _words_typed()))
+    for line in gpu.gpu_headlines(report):
+        console.print(line, markup=False)
+    console.print(gpu.gpu_table(rows))
+    if plot is not None:
+        from ..bench.pictures import ratios_picture
+
+        ratios_picture(report.rows, plot)
 
 
 def _list(names: list[str], backend: str | None) -> None:

@@ -16,7 +16,7 @@ from ..check.finder.templates import TEMPLATES
 from ..errors import OptionError, did_you_mean
 from ..files import atomic_write
 from ..messages import say
-from .console import open_console
+from .console import choose_backend, open_console
 
 COLOURS = {"right": "green", "wrong": "bold red", "undecided": "yellow", "cannot run": "bold red"}
 
@@ -46,6 +46,7 @@ def check(
         raise OptionError(f"{file} is a folder. Expected: a Python file with inputs, forward and backward")
     if not file.is_file():
         raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
+    choose_backend()
     before = _state(file)
     outcome = _once(file, as_json, seconds, seed, certificate)
     while watch:

@@ -18,13 +18,13 @@ import typer
 from rich.console import Console
 
 from .. import device
+from .._start import INTERRUPTED
 from ..data import Table, load, names, read_csv
-from ..errors import DataError, OptionError, TinyslmError, did_you_mean
+from ..errors import BackendError, DataError, OptionError, TinyslmError, did_you_mean
 from ..messages import LANGUAGE, say
 from ..unicode_math import SPELLED
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 WIDE = 200  # columns of a table that goes into a file or a pipe, where nothing needs to wrap
 
 
@@ -113,10 +113,18 @@ def this_command() -> list[str]:
     return ["python", "-m", "tinyslm"] if Path(sys.argv[0]).name == "__main__.py" else ["tinyslm"]
 
 
-def choose_backend(backend: str | None, threads: int | None = None) -> None:
-    """Apply --backend and --threads."""
+def choose_backend(backend: str | None = None, threads: int | None = None) -> None:
+    """Apply --backend and --threads. Whatever computes calls this first.
+
+    Raises:
+        BackendError: the backend, also one that TINYSLM_BACKEND asks for, is not available here.
+    """
     if backend is not None:
         device.use(backend)
+    try:
+        device.backend()
+    except BackendError as error:
+        raise BackendError(f"TINYSLM_BACKEND asks for {os.environ.get('TINYSLM_BACKEND')!r}. {error}") from None
     if threads is not None:
         if threads < 1:
             raise OptionError(f"--threads: expected at least 1, got {threads}")

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table as Grid
 
 from ..errors import OptionError
-from .console import open_console
+from .console import choose_backend, open_console
 
 
 def derive(
@@ -28,6 +28,7 @@ def derive(
     if name is None:
         _list()
         return
+    choose_backend()
     chosen = derivations.names() if name == "all" else (name,)
     reports = [derivations.load(n).check(seed=seed) for n in chosen]
     for report in reports:

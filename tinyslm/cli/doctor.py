@@ -9,9 +9,10 @@ import platform
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from .. import __version__, device
+from .. import __version__, device, precision
 from ..data import cache_dir
-from .console import open_console
+from ..errors import BackendError
+from .console import choose_backend, open_console
 
 PACKAGES = ("numpy", "numba", "matplotlib", "safetensors", "rich", "typer", "platformdirs")
 
@@ -27,9 +28,21 @@ def doctor() -> None:
         mark, fix = ("yes", "") if found.works else ("no", escape(f"{found.why}. Remedy: {found.remedy}"))
         grid.add_row(found.name, mark, found.version, fix)
     console.print(grid)
-    serving = device.backend() if device.probe(device.backend()).works else "numpy"
-    console.print(f"in use: {serving} (kernels from {device.SMALL:,} elements on)")
+    if device.probe("cuda").works:
+        console.print(precision.describe_gpu(), markup=False)
+    console.print(f"in use: {_in_use()}", markup=False)
     console.print(f"data sets are kept in {cache_dir()}", markup=False, soft_wrap=True)
+
+
+def _in_use() -> str:
+    try:
+        choose_backend()
+    except BackendError as error:
+        return f"none; {error}"
+    name = device.backend()
+    if name == "numba" and not device.probe(name).works:  # nobody asked for it: it is installed, and does not import
+        return "numpy"
+    return f"numba (kernels from {device.SMALL:,} elements on)" if name == "numba" else name
 
 
 def _version(name: str) -> str:

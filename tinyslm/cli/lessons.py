@@ -145,6 +145,7 @@ def power(
     """Plant mistakes in what lessons build, and count those that their checks catch. Exit code 1 below 95 %."""
     from ..course.power import LEAST, SAMPLE, is_current, measure, store
 
+    choose_backend()
     found = []
     for lesson in choose(names):
         if stale and is_current(lesson):

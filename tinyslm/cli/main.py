@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
+from .._start import listen
 from .console import errors_in_words, open_console, speak_what_can_be_shown, tell_interruption
 
 # Where each command stands, in the order of --help; loaded when it is called, because some load half of the project.
@@ -86,4 +87,6 @@ def main() -> None:
     with errors_in_words():
         speak_what_can_be_shown()
         first = sys.argv[1] if len(sys.argv) > 1 else ""
-        command_with([first] if first in COMMANDS else COMMANDS)()
+        command = command_with([first] if first in COMMANDS else COMMANDS)
+        listen()
+        command()

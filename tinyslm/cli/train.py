@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from .. import training
 from ..data import Table
 from ..errors import OptionError
 from ..models import ClassifierConfig
+from ..precision import NAMES, matmul_precision
 from ..recipes import classifier as recipe
 from .console import (
     INTERRUPTED,
@@ -91,9 +93,14 @@ def classifier(
     force: Annotated[bool, _in(FILES, "Replace the model in the folder --out, once the new one is whole.")] = False,
     backend: Annotated[str | None, _in(TRAINING, "numpy, numba or cuda.")] = None,
     threads: Annotated[int | None, _in(TRAINING, "Threads of the kernels.")] = None,
+    precision: Annotated[str, _in(TRAINING, "Of attention's products on a GPU: highest, high or medium.")] = "highest",
 ) -> None:  # fmt: skip
     """Train a text classifier; without arguments, the articles' LSTM on the bundled reviews."""
-    _train(dict(locals()))
+    given = dict(locals())
+    if precision not in NAMES:
+        raise OptionError(f"--precision: expected one of {', '.join(NAMES)}; got {precision!r}")
+    with matmul_precision(precision):
+        _train(given)
 
 
 def _train(given: dict[str, Any]) -> None:
@@ -102,6 +109,8 @@ def _train(given: dict[str, Any]) -> None:
     _check_folder(out, given["resume"], given["force"])
     console = open_console()
     table = open_table(data, **{name: given[name] for name in READING})
+    if not given["resume"] and not given["force"]:
+        _check_nothing_is_lost(out)
     with named_as_options(list(given)):
         run = _prepare(recipe.with_classes(table), out, given)
     _introduce(console, data, table, run)
@@ -127,9 +136,12 @@ def _check_folder(out: Path, resume: bool, force: bool) -> None:
         raise OptionError("--resume goes on with a run, --force starts a new one; expected only one of them")
     if resume and not (out / CHECKPOINT).is_file():
         raise recipe.nothing_to_resume(out)
+
+
+def _check_nothing_is_lost(out: Path) -> None:
     # A folder without either holds nothing that could be lost.
     holds = [what for name, what in HOLDS.items() if (out / name).exists()]
-    if holds and not resume and not force:
+    if holds:
         raise OptionError(
             f"--out: {out} already holds {' and '.join(holds)}.\n"
             "  Expected: another folder, --resume to go on with an interrupted run, or --force to replace it"
@@ -150,6 +162,13 @@ def _introduce(console: Console, name: str, table: Table, run: recipe.Classifier
     console.print(f"model   {classifier.config.model}, {size}", markup=False)
 
 
+JUMP = 1.5  # a training loss this many times the one before is worth a word
+JUMPED = (
+    "           The loss jumped up: usually a few steps with very long gradients, and the model has to learn anew.\n"
+    "           --clip 1 shortens them; the lesson memory_vanishing shows where they come from."
+)
+
+
 class Display:
     """A progress bar on a terminal, and one line per epoch."""
 
@@ -158,6 +177,7 @@ class Display:
         columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[info]}")]
         self.bar = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("", visible=False, info="")
+        self.loss = math.inf
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -184,6 +204,9 @@ class Display:
             f"  validation loss {record['valid_loss']:.3f}  accuracy {record['valid_accuracy']:6.1%}{speed}",
             markup=False,
         )
+        if record["train_loss"] > JUMP * self.loss:
+            self.console.print(JUMPED, markup=False)
+        self.loss = record["train_loss"]
 
 
 def _clock(seconds: float) -> str:

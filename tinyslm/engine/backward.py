@@ -16,7 +16,7 @@ from .. import device
 from ..errors import AnomalyError, GraphError, ShapeError
 from ..tensor import METHODS, Tensor
 from .modes import anomaly, enable_grad, no_grad
-from .record import Node
+from .record import Node, move
 
 
 def backward(output: Tensor, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
@@ -55,7 +55,7 @@ def seed_of(output: Tensor, gradient: Any) -> Tensor:
         return Tensor.wrap(np.ones_like(output._data))
     seed = gradient if isinstance(gradient, Tensor) else Tensor.wrap(np.asarray(gradient, dtype=output.dtype))
     if device.backend() == "cuda":
-        seed = Tensor.wrap(device.on_device(seed._data))
+        move((seed,))
     if seed.shape != output.shape or seed.dtype != output.dtype:
         raise ShapeError(
             f"A cotangent has its output's shape and number type.\n  Expected: {output.shape} {output.dtype}\n"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import device
-from ..errors import GraphError
+from ..errors import GraphError, OptionError
 from ..tensor import METHODS, Tensor
 from .backward import or_zeros
 from .functional import grad
@@ -50,6 +50,7 @@ class Op:
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.inputs = [p.name for p in parameters if p.default is p.empty]
         self.defaults: Attrs = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.switches = [name for name, value in self.defaults.items() if isinstance(value, bool)]
         self.arity = -1 if self.variadic else len(self.inputs)
         self.conditions = frozenset(self.inputs.index(name) for name in conditions)
         self.indices = frozenset(self.inputs.index(name) for name in indices)
@@ -77,7 +78,7 @@ class Op:
             wanted = [*self.inputs, *(f"{k}={v!r}" for k, v in self.defaults.items())]
             raise TypeError(f"{self.name}({', '.join(wanted)}): expected {n} tensors, got {len(args)} arguments")
         positional = dict(zip(self.defaults, args[n:], strict=False))
-        return tuple(inputs), {**self.defaults, **positional, **self._known(kwargs)}
+        return tuple(inputs), self._checked({**self.defaults, **positional, **self._known(kwargs)})
 
     def _bind_list(self, args: tuple, kwargs: Attrs) -> tuple[tuple, Attrs]:
         # cat([a, b], 0) and einsum("ij,jk->ik", a, b), as in PyTorch
@@ -85,7 +86,8 @@ class Op:
         args = args[len(first) :]
         if args and isinstance(args[0], (list, tuple)):
             first, args = [*first, *args[1:]], tuple(args[0])
-        return args, {**self.defaults, **dict(zip(self.defaults, first, strict=False)), **self._known(kwargs)}
+        positional = dict(zip(self.defaults, first, strict=False))
+        return args, self._checked({**self.defaults, **positional, **self._known(kwargs)})
 
     def _known(self, kwargs: Attrs) -> Attrs:
         for name in kwargs:
@@ -93,6 +95,12 @@ class Op:
                 known = ", ".join([*self.inputs, *self.defaults])
                 raise TypeError(f"{self.name}() has no argument {name!r}; expected some of: {known}")
         return kwargs
+
+    def _checked(self, attrs: Attrs) -> Attrs:
+        for name in self.switches:
+            if not isinstance(attrs[name], (bool, np.bool_)):
+                raise OptionError(f"{self.name}: expected {name} as True or False, got {attrs[name]!r:.200}")
+        return attrs
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the rule of the backward pass."""

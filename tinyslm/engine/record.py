@@ -53,7 +53,7 @@ class Node:
 def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
     """Compute `op` on `inputs` and record it where a gradient is wanted."""
     if device.State.name == "cuda":
-        _move(inputs)
+        move(inputs)
     try:
         arrays = [t._data for t in inputs]
         dtype = arrays[0].dtype
@@ -106,7 +106,7 @@ def _own_value(value: Any) -> Any:
     return value.copy() if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__") else value
 
 
-def _move(inputs: tuple) -> None:
+def move(inputs: tuple) -> None:
     """Tensors that were made on the host go to the GPU where they are first used, and stay there."""
     for t in inputs:
         if isinstance(t, Tensor) and isinstance(t._data, np.ndarray):
@@ -124,7 +124,7 @@ def _compute(op: Op, arrays: list, attrs: Attrs) -> tuple[Any, Any, device.Kerne
             if kernel is not None and kernel.serves(arrays):
                 return kernel.compute(arrays, attrs, lambda: _by_reference(op, arrays, attrs))
         return _by_reference(op, arrays, attrs), None, None
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise _explain(op, arrays, attrs, error) from error
 
 
@@ -140,7 +140,21 @@ def _explain(op: Op, arrays: list, attrs: Attrs, error: Exception) -> Exception:
         return error
     names = op.inputs if not op.variadic else [f"input {i}" for i in range(len(arrays))]
     got = ", ".join(f"{n}: {a.shape}" for n, a in zip(names, arrays, strict=False))
-    return ShapeError(f"{op.name}: {error}\n  Got: {got}{f'; {attrs}' if attrs else ''}")
+    given = ", ".join(f"{name}={_in_words(value)!r:.200}" for name, value in attrs.items())
+    kind = DTypeError if isinstance(error, TypeError) else ShapeError
+    return kind(f"{op.name}: {error}\n  Got: {got}{f'; {given}' if given else ''}")
+
+
+class _Words(str):
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _in_words(value: Any) -> Any:
+    """An attribute as a message shows it: arrays, also inside a tuple or list, by their type and shape."""
+    if type(value) in (tuple, list):
+        return type(value)(map(_in_words, value))
+    return _Words(f"{value.dtype} {value.shape}") if hasattr(value, "dtype") and value.shape else value
 
 
 def _adapt(op: Op, inputs: tuple) -> tuple[Tensor, ...]:

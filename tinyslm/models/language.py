@@ -12,6 +12,7 @@ import numpy as np
 from .. import nn, ops
 from ..checkpoint import load_model, save_model
 from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError
+from ..nn.module import check_sizes
 from ..tensor import Tensor
 from ..text._fields import require_int
 from .decoding import Decoder, known_tokens
@@ -55,13 +56,11 @@ class LanguageModel(nn.Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
-        require_int(layers, "layers", 1)
+        sizes = {"vocabulary": vocabulary, "width": width, "layers": layers, "heads": heads, "max_time": max_time}
+        check_sizes("LanguageModel", 1, **sizes, hidden=1 if hidden is None else hidden)
+        sizes["hidden"] = hidden = 4 * width if hidden is None else hidden
         self.heads = heads
-        hidden = 4 * width if hidden is None else hidden
-        self.settings = {
-            "vocabulary": vocabulary, "width": width, "layers": layers, "heads": heads, "max_time": max_time,
-            "hidden": hidden, "dropout": dropout, "tied": tied, "dtype": str(np.dtype(dtype)),
-        }  # fmt: skip
+        self.settings = {**sizes, "dropout": dropout, "tied": tied, "dtype": str(np.dtype(dtype))}
         self.embedding = nn.Embedding(vocabulary, width, scale=0.02, rng=rng, dtype=dtype)
         self.positions = nn.LearnedPositions(max_time, width, rng=rng, dtype=dtype)
         self.blocks = nn.TransformerEncoder(
@@ -199,7 +198,13 @@ def _draw(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.ran
 
 def _prompt(tokens: Any, vocabulary: int) -> np.ndarray:
     """The prompt as (B, T), checked."""
-    prompt = np.asarray(tokens.numpy() if isinstance(tokens, Tensor) else tokens)
+    try:
+        prompt = np.asarray(tokens.numpy() if isinstance(tokens, Tensor) else tokens)
+    except ValueError:  # rows that NumPy can't put into one array
+        raise DataError(
+            f"tokens: expected texts of one length, (B, T); got {tokens!r:.100}\n"
+            "  Texts of different lengths are for one call each: a prompt has no padding."
+        ) from None
     if prompt.ndim not in (1, 2) or prompt.size == 0:
         raise DataError(
             f"tokens: expected a prompt of at least one token, (T,) or (B, T); got shape {prompt.shape}\n"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from ..text import Vocabulary
 from ..text._fields import require_int
 
 KIND = "skip-gram"
-PIECE = 10_000  # words: longer lines are cut, since a window over the end of one hardly matters
+PIECE = 10_000  # words: longer sentences are cut, since a window over the end of one hardly matters
 BLOCK = 1 << 20  # characters that are read at a time
 CHUNK = 200_000  # words that a worker trains on before it looks whether it should stop
 NOISE_POWER = 0.75
+END = "\0"  # behind each sentence, while its words are read
 
 Sentences = Iterable[list[str]]
 
@@ -151,7 +152,8 @@ def train_skipgram(
         min_count: rarer words are left out before windows are laid.
         subsample: words with a share f above it stay with probability sqrt(subsample/f) + subsample/f; 0: all stay.
         workers: threads; each has a part of the text and random numbers of its own.
-        lr: the learning rate at the beginning; it falls linearly.
+        lr: the learning rate at the beginning; it falls linearly with the words that are done, as in word2vec (in
+            gensim with the sentences, so what comes behind short lines is learned there with a smaller rate).
         min_lr: the learning rate at the end.
         split: makes words of a line of the file; `str.split` for a text that is cut into words already.
         rng: draws start values and seeds.
@@ -161,9 +163,10 @@ def train_skipgram(
         OptionError: a setting is outside its range.
     """
     settings = SkipGramSettings(dim, window, negatives, epochs, min_count, subsample, lr, min_lr, workers)
-    corpus = read_corpus(_sentences(source, split), min_count)
+    corpus = _corpus(_blocks(source, split), min_count)
     size = len(corpus.vocabulary)
-    vectors = ((rng.random((size, dim), np.float32) - np.float32(0.5)) / np.float32(dim)).astype(np.float32)
+    # From -1/D to 1/D, as in gensim; word2vec's half of it learns a little more slowly at first.
+    vectors = (rng.random((size, dim), np.float32) * np.float32(2) - np.float32(1)) / np.float32(dim)
     outputs = np.zeros((size, dim), np.float32)
     _train(corpus, vectors, outputs, settings, rng)
     return SkipGram(corpus.vocabulary, vectors, outputs)
@@ -190,55 +193,84 @@ def read_corpus(sentences: Sentences, min_count: int = 1) -> Corpus:
 
     DataError if fewer than two words are left.
     """
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__  # a new word gets the next number
-    found, ends = array("i"), array("q", [0])
-    for sentence in sentences:
-        found.extend(map(numbers.__getitem__, sentence))
-        ends.append(len(found))
-    words = np.array(found, np.int32)
-    counts = np.bincount(words, minlength=len(numbers))
+    return _corpus(_joined(sentences), min_count)
+
+
+def _corpus(blocks: Iterable[list[str]], min_count: int) -> Corpus:
+    """The same for words in blocks, with END behind each sentence."""
+    words, names = _numbered(blocks)
+    counts = np.bincount(words, minlength=len(names))
+    counts[0] = 0  # END is no word
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] >= min_count]
     if len(order) < 2:
         raise DataError(
             f"source: expected a text with two different words that occur at least min_count = {min_count} times\n"
-            f"  Got: {words.size} words, {len(numbers)} different ones; a smaller min_count keeps more"
+            f"  Got: {counts.sum()} words, {len(names) - 1} different ones; a smaller min_count keeps more"
         )
-    names = list(numbers)
     vocabulary = Vocabulary({names[i]: int(counts[i]) for i in order}, specials=())
-    return Corpus(vocabulary, *_renumbered(words, np.array(ends), order, len(numbers)))
+    return Corpus(vocabulary, *_renumbered(words, order, len(names)))
 
 
-def _renumbered(words: np.ndarray, ends: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _numbered(blocks: Iterable[list[str]]) -> tuple[np.ndarray, list[str]]:
+    """All words as numbers, END as 0, and the word of each number."""
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__  # a new word gets the next number
+    # itemgetter looks up all words of a block by one call; END first, so that there are two at least.
+    found = [np.array(itemgetter(END, *block)(numbers)[1:], np.int32) for block in blocks if block]
+    return np.concatenate([*found, np.zeros(1, np.int32)]), list(numbers) or [END]
+
+
+def _renumbered(words: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The words of `order` by their places in it, and where the sentences that still have words begin."""
     new = np.full(size, -1, np.int32)
     new[order] = np.arange(len(order), dtype=np.int32)
     found = new[words]
-    return found[found >= 0], np.unique(np.append(0, (found >= 0).cumsum())[ends])
+    ends = np.append(0, (found >= 0).cumsum()[words == 0])
+    return found[found >= 0], _with_cuts(ends[np.diff(ends, prepend=-1) > 0])
 
 
-def _sentences(source: Any, split: Callable[[str], list[str]]) -> Iterator[list[str]]:
-    made = map(split, _lines(Path(source))) if isinstance(source, str | os.PathLike) else iter(source)
-    for words in made:
+def _with_cuts(starts: np.ndarray) -> np.ndarray:
+    """Starts of sentences, the long ones of which are cut."""
+    cuts = [np.arange(starts[s] + PIECE, starts[s + 1], PIECE) for s in np.flatnonzero(np.diff(starts) > PIECE)]
+    return np.sort(np.concatenate([starts, *cuts]))
+
+
+def _blocks(source: Any, split: Callable[[str], list[str]]) -> Iterator[list[str]]:
+    """The words of many sentences in a list, with END behind each sentence."""
+    if not isinstance(source, str | os.PathLike):
+        return _joined(source)
+    if split is str.split:  # all lines of a part at once, which takes half the time
+        return ([*part.replace("\n", f" {END} ").split(), END] for part in _parts(Path(source)))
+    return _joined(split(line) for part in _parts(Path(source)) for line in part.split("\n"))
+
+
+def _joined(sentences: Sentences) -> Iterator[list[str]]:
+    block: list[str] = []
+    for words in sentences:
         if isinstance(words, str):
             raise DataError("source: expected a path, or sentences as lists of words; got a list of texts, not yet cut")
-        for start in range(0, len(words), PIECE):
-            yield words[start : start + PIECE]
+        block += words
+        block.append(END)
+        if len(block) > PIECE:
+            yield block
+            block = []
+    yield block
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file; of very long ones, parts that end at a space, if they have one."""
+def _parts(path: Path) -> Iterator[str]:
+    """A file in parts that end with a line; in very long lines at a space, if they have one."""
     rest = ""
     try:
         with path.open(encoding="utf-8") as file:
             while block := file.read(BLOCK):
-                *lines, rest = (rest + block).split("\n")
-                yield from lines
-                if len(rest) > BLOCK:
-                    part, space, rest = rest.rpartition(" ")
-                    yield part if space else rest
-                    rest = rest if space else ""
+                rest += block
+                end = rest.rfind("\n") + 1
+                if not end and len(rest) > BLOCK:
+                    end = rest.rfind(" ") + 1 or len(rest)
+                if end:
+                    yield rest[:end]
+                    rest = rest[end:]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"source: expected a text file in UTF-8, got {path}: {error}") from error
     yield rest

@@ -1,13 +1,14 @@
 """Scaled dot-product attention, one operation with a fused kernel, and its composition as the reference."""
 
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..device import on_device
 from ..engine import composition_forward, composition_rule, op
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..tensor import Tensor, constant, raw
 from .elementwise import exp, where
 
@@ -20,7 +21,7 @@ def attention_simple(q, k, v, mask=None, causal=False, scale=None):
 def attention_weights(q, k, mask=None, causal=False, scale=None):
     """softmax(Q Kᵀ / sqrt(d_k)) over the keys: (..., T, S); a query that may see nothing gets zeros."""
     scores = (q @ k.mT) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
-    allowed, extra = _masks(mask, causal, scores.shape)
+    allowed, extra = _masks(mask, causal, scores._data.real)
     if extra is not None:
         scores = scores + Tensor.wrap(extra.astype(scores.dtype))
     top = np.where(allowed, scores._data.real, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
@@ -31,17 +32,17 @@ def attention_weights(q, k, mask=None, causal=False, scale=None):
     return e / where(total.eq(0), 1.0, total)
 
 
-def _masks(mask: Any, causal: bool, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Which keys each query may see, bool (..., T, S), and an additive mask where one was given."""
-    t, s = shape[-2:]
+def _masks(mask: Any, causal: bool, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which keys each query may see, bool (..., T, S), and what is added to their scores where a mask was given."""
+    t, s = scores.shape[-2:]
     allowed = on_device(np.tril(np.ones((t, s), bool), s - t) if causal else np.ones((t, s), bool))
     extra = None
     if mask is not None:
         mask = on_device(raw(mask))
-        extra = mask if mask.dtype.kind == "f" else None
-        allowed = allowed & (mask if extra is None else mask != -np.inf)  # a NaN is not hidden: it shows in the result
-        extra = None if extra is None else np.where(mask != -np.inf, mask, 0)
-    return np.broadcast_to(allowed, shape), extra
+        added = mask if mask.dtype.kind == "f" else np.where(mask, 0.0, -np.inf)
+        hidden = (added == -np.inf) & (scores < np.inf)  # to infinity and NaN -inf is added, which gives NaN
+        allowed, extra = allowed & ~hidden, np.where(hidden, 0, added)
+    return np.broadcast_to(allowed, scores.shape), extra
 
 
 @op(r"Y = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V")
@@ -52,8 +53,9 @@ def attention(xp, q, k, v, mask=None, causal=False, scale=None):
         q: queries (..., T, D); heads (N) and batch (B) are leading dimensions.
         k: keys (..., S, D).
         v: values (..., S, E).
-        mask: bool, True where a query may see a key, or float, added to the scores; broadcasts to (..., T, S).
-        causal: query t sees keys up to t + (S - T).
+        mask: bool, True where a query may see a key, or float, added to the scores; broadcasts to (..., T, S). False
+            adds -inf: to a finite score it hides the key; a score of infinity or NaN gives NaN, as in PyTorch.
+        causal: query t sees keys up to t + (S - T); the scores of the others are not looked at.
         scale: factor of the scores, 1/sqrt(D) if None.
 
     Returns:
@@ -64,7 +66,6 @@ def attention(xp, q, k, v, mask=None, causal=False, scale=None):
 
 @attention.shape
 def _attention_shape(q, k, v, mask, causal, scale):
-    _check_mask("attention", mask)
     if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2] or q[:-2] != k[:-2] or k[:-2] != v[:-2]:
         raise ShapeError(
             f"attention: the shapes do not fit.\n  Expected: q (..., T, D), k (..., S, D), v (..., S, E)\n"
@@ -72,9 +73,10 @@ def _attention_shape(q, k, v, mask, causal, scale):
         )
     if q[-1] == 0:
         raise ShapeError(f"attention: expected queries and keys of at least one number (D >= 1), got q {q}, k {k}")
+    _check_mask("attention", mask, (*q[:-1], k[-2]))
 
 
-def _check_mask(name: str, mask: Any) -> None:
+def _check_mask(name: str, mask: Any, scores: tuple[int, ...]) -> None:
     """A mask says True where a key may be seen, or is added to the scores; integers could mean either."""
     if mask is None:
         return
@@ -85,6 +87,12 @@ def _check_mask(name: str, mask: Any) -> None:
             f"{name}: the mask's number type does not say what it means.\n"
             f"  Expected: bool, True where a query may see a key (`mask != 0`), or float, added to the scores\n"
             f"  Got: {dtype}"
+        )
+    got = np.shape(mask)
+    if len(got) > len(scores) or any(n not in (1, m) for n, m in zip(got[::-1], scores[::-1], strict=False)):
+        raise ShapeError(
+            f"{name}: the mask does not fit the scores.\n"
+            f"  Expected: a shape that broadcasts to {scores}, queries (T) before keys (S)\n  Got: {got}"
         )
 
 
@@ -131,12 +139,14 @@ def self_attention(xp, qkv, heads=1, mask=None, causal=False):
 
 @self_attention.shape
 def _self_attention_shape(qkv, heads, mask, causal):
-    _check_mask("self_attention", mask)
+    if isinstance(heads, bool) or not isinstance(heads, Integral):
+        raise OptionError(f"self_attention: expected heads as a whole number of at least 1, got {heads!r}")
     if len(qkv) != 3 or heads < 1 or qkv[2] % (3 * heads) or qkv[2] == 0:
         raise ShapeError(
             f"self_attention: the shapes do not fit.\n  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
             f"  Got: {qkv}"
         )
+    _check_mask("self_attention", mask, (qkv[0], int(heads), qkv[1], qkv[1]))
 
 
 self_attention.reference(self_attention_simple)

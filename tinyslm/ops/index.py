@@ -7,6 +7,7 @@ import numpy as np
 from ..device import backend, cuda_kernels, to_host
 from ..engine import op
 from ..errors import DTypeError, ShapeError
+from ..kernels.cpu._arrays import check_indices
 from ..tensor import Tensor, raw
 
 
@@ -21,22 +22,38 @@ def _is_basic(key: Any) -> bool:
     )
 
 
-def _from_0(op: str, name: str, ids: Any, size: int) -> None:
+def _note_outside(op: str, key: Any, shape: tuple[int, ...]) -> None:
+    """A GPU counts an index outside on from the other end, without a word; NumPy refuses it."""
+    if backend() == "cuda" and not _is_basic(key):
+        cuda_kernels("_late").check_key(key, f"{op}: expected indices", shape)
+
+
+def from_0(op: str, name: str, ids: Any, size: int) -> None:
     """Refuse what NumPy would count from the end. The engine names the operation, and the shapes.
 
     A GPU only notes it: the error comes with the next number that is read from there.
     """
     if backend() == "cuda":
         cuda_kernels("_late").check_indices(ids, f"{op}: expected {name}", size)
-    elif ids.size and (ids.min() < 0 or ids.max() >= size):
-        raise IndexError(f"expected {name} from 0 to {size - 1}, got {ids.min() if ids.min() < 0 else ids.max()}")
+    else:
+        check_indices(name, ids, size)
+
+
+def host_from_0(function: str, name: str, ids: np.ndarray, size: int) -> None:
+    """The same for arrays of the host in a function that is no operation, so that nobody else names it."""
+    try:
+        check_indices(name, ids, size)
+    except IndexError as error:
+        raise ShapeError(f"{function}: {error}") from None
 
 
 @op(r"y = x[k]")
 def getitem(xp, x, key=()):
     """x[key]: integers, slices, None, ..., integer arrays (also with repeats) and bool masks, as in NumPy."""
-    found = x[_plain(key)]
-    return found.copy() if isinstance(found, np.ndarray) else found
+    key = _plain(key)
+    _note_outside("getitem", key, x.shape)
+    found = x[key]
+    return found.copy() if found.base is not None else found  # never a view: x may change later
 
 
 @getitem.vjp
@@ -51,7 +68,9 @@ def put(xp, x, shape=(), key=()):
     if _is_basic(key):
         y[key] = x
     else:
-        xp.add.at(y, _plain(key), x)
+        key = _plain(key)
+        _note_outside("put", key, shape)
+        xp.add.at(y, key, x)
     return y
 
 
@@ -66,7 +85,7 @@ def gather(xp, x, index, dim=-1):
 
     Indices count from 0; negative ones are refused, as in PyTorch.
     """
-    _from_0("gather", "indices", index, x.shape[dim])
+    from_0("gather", "indices", index, x.shape[dim])
     return xp.take_along_axis(x, index, dim)
 
 
@@ -88,7 +107,7 @@ def scatter_add(xp, x, index, src, dim=-1):
 
     Indices count from 0; negative ones are refused, as in PyTorch.
     """
-    _from_0("scatter_add", "indices", index, x.shape[dim])
+    from_0("scatter_add", "indices", index, x.shape[dim])
     y = x.copy()
     places = list(map(xp.asarray, np.indices(index.shape, sparse=True)))
     places[dim] = index
@@ -108,7 +127,7 @@ def embedding(xp, ids, weight, padding_idx=None):
     The same as a one-hot matrix times the table. The gradient of a row is the sum over all places where its number
     stands; the row `padding_idx` never gets one.
     """
-    _from_0("embedding", "ids", ids, len(weight))
+    from_0("embedding", "ids", ids, len(weight))
     return weight[ids]
 
 
@@ -136,8 +155,7 @@ def one_hot(ids: Any, num_classes: int, dtype: Any = "float32") -> Tensor:
     ids = np.asarray(to_host(raw(ids)))
     if ids.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: expected integer ids, got {ids.dtype}")
-    if ids.size and (ids.min() < 0 or ids.max() >= num_classes):
-        raise ShapeError(f"one_hot: expected ids from 0 to {num_classes - 1}, got {ids.min()} to {ids.max()}")
+    host_from_0("one_hot", "ids", ids, num_classes)
     return Tensor.wrap((ids[..., None] == np.arange(num_classes)).astype(dtype))
 
 

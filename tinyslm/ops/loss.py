@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..device import to_host
-from ..engine import op
+from ..device import Kernel, array_module, backend, to_host
+from ..engine import is_grad_enabled, op
 from ..errors import OptionError, ShapeError
 from ..tensor import Tensor, constant, raw
 from .elementwise import log, sigmoid, where
+from .index import from_0, host_from_0
 from .softmax import log_softmax, softmax
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -71,8 +72,7 @@ def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, 
     _check_reduction(reduction)
     if not (isinstance(label_smoothing, (int, float, np.number)) and 0 <= label_smoothing <= 1):
         raise OptionError(f"cross_entropy: expected a label_smoothing from 0 to 1, got {label_smoothing!r}")
-    if not isinstance(ignore_index, Integral):
-        raise OptionError(f"cross_entropy: expected an integer as ignore_index, got {ignore_index!r}")
+    _check_ignored("cross_entropy", ignore_index)
     if weight is not None and np.shape(raw(weight)) != logits[-1:]:
         raise ShapeError(f"cross_entropy: expected one weight per class {logits[-1:]}, got {np.shape(raw(weight))}")
     if not logits or logits[:-1] != target:
@@ -86,26 +86,44 @@ def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, 
 def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothing, reduction):
     q, total = _soft_targets(logits._data, target._data, weight, ignore_index, label_smoothing)
     if reduction == "mean":
-        g = g / (float(total) or 1.0)
+        g = g / _divisor(total)
     g = g.unsqueeze(-1) if reduction == "none" else g
     share = Tensor.wrap(q.sum(axis=-1, keepdims=True))
     return g * (softmax(logits) * share - Tensor.wrap(q)), None
 
 
+def _check_ignored(name: str, ignore_index: Any) -> None:
+    if not isinstance(ignore_index, Integral):
+        raise OptionError(
+            f"{name}: expected an integer as ignore_index, got {ignore_index!r}; leave it out and no class is ignored"
+        )
+
+
+def _divisor(total: Any) -> Any:
+    """The weight of all targets; 1 where all are ignored, since the gradient is then 0."""
+    return Tensor.wrap(array_module().where(total == 0, 1, total)) if backend() == "cuda" else float(total) or 1.0
+
+
 def _soft_targets(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
     """The weighted distribution (..., V) that each row is compared with, and the total weight of all targets."""
-    classes = x.shape[-1]
+    xp, classes = array_module(), x.shape[-1]
     seen = target != ignore_index
-    t = np.where(seen, target, 0)
-    if t.size and (t.min() < 0 or t.max() >= classes):
-        raise ShapeError(f"cross_entropy: expected classes from 0 to {classes - 1}, got {t.min()} to {t.max()}")
-    w = np.ones(classes, x.real.dtype) if weight is None else np.asarray(raw(weight), x.real.dtype)
-    one_hot = t[..., None] == np.arange(classes)
+    t = xp.where(seen, target, 0)
+    from_0("cross_entropy", "classes", t, classes)
+    w = xp.ones(classes, x.real.dtype) if weight is None else xp.asarray(raw(weight), x.real.dtype)
+    one_hot = t[..., None] == xp.arange(classes)
     q = ((1 - smoothing) * one_hot + smoothing / classes) * w * seen[..., None]
     return q.astype(x.real.dtype), (w[t] * seen).sum()
 
 
-cross_entropy.kernel("numba", "loss:cross_entropy")
+class _WithGradient(Kernel):
+    """Makes the gradient along with the loss: a copy of the logits, which is not held where nothing is recorded."""
+
+    def compute(self, arrays: list, attrs: dict[str, Any], instead: Any) -> tuple[Any, Any, Any]:
+        return super().compute(arrays, {**attrs, "keep": is_grad_enabled()}, instead)
+
+
+cross_entropy.kernels["numba"] = _WithGradient("numba", "loss:cross_entropy")
 
 
 cross_entropy.kernel("cuda", "loss:cross_entropy")
@@ -184,10 +202,10 @@ def kl_vjp(g, y, input, target, reduction):
 
 def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
+    _check_ignored("nll_loss", ignore_index)
     classes = np.asarray(to_host(raw(target)))
     seen = classes != ignore_index
-    if classes[seen].size and (classes[seen].min() < 0 or classes[seen].max() >= log_probs.shape[-1]):
-        raise ShapeError(f"nll_loss: expected classes from 0 to {log_probs.shape[-1] - 1}, got {classes[seen].min()}")
+    host_from_0("nll_loss", "classes", classes[seen], log_probs.shape[-1])
     picked = log_probs.reshape(-1, log_probs.shape[-1])[np.arange(classes.size), np.where(seen, classes, 0).ravel()]
     rows = -picked * Tensor.wrap(seen.ravel().astype(log_probs.dtype))
     if reduction == "none":

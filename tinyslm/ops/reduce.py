@@ -2,6 +2,7 @@
 
 import builtins
 import math
+import operator
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,7 +17,7 @@ def dims_of(dim: Dims, ndim: int) -> tuple[int, ...]:
     """The reduced dimensions as non-negative numbers."""
     if dim is None:
         return tuple(range(ndim))
-    return tuple(d % ndim for d in ((dim,) if isinstance(dim, int) else dim))
+    return tuple(operator.index(d) % ndim for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
 
 
 def count(x: Tensor, dim: Dims) -> int:

@@ -19,7 +19,8 @@ def adam_on_device(members: Members, group: Settings, grad_scale: Any, decoupled
     for p, state in members:
         p._data = device.on_device(p._data)
         alone = 0 if p._data.base is None else id(p)
-        place = together.setdefault((state["step"], p.dtype, alone), []) if p._data.flags.c_contiguous else left
+        in_one_piece = all(a.flags.c_contiguous for a in (p._data, *state.values()) if hasattr(a, "flags"))
+        place = together.setdefault((state["step"], p.dtype, alone), []) if in_one_piece else left
         place.append((p, state))
     for (step, _, _), some in together.items():
         settings = (group["lr"], *group["betas"], group["eps"], group["weight_decay"], step, decoupled, grad_scale)

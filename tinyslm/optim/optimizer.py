@@ -70,7 +70,9 @@ class Optimizer:
 
         Raises:
             ShapeError: a gradient that was set by hand has not its parameter's shape; nothing was changed.
+            OptionError: a loss or a function was given, which is neither needed nor called.
         """
+        _check_scale(grad_scale)
         for p in self.parameters():
             _check_shape(p)
         if self.check_finite:
@@ -89,7 +91,8 @@ class Optimizer:
         """Change the parameters of a group, given with their states, by their gradients."""
         for p, state in members:
             if p.grad is not None:
-                self.update(p._data, p.grad._data, state, group, grad_scale)
+                p._data = on_device(p._data)
+                self.update(p._data, on_device(p.grad._data), state, group, grad_scale)
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
         """Change the array `p` in place by the gradient `g`, which is only read."""
@@ -196,6 +199,15 @@ def _check_finite(params: list[Tensor]) -> None:
                 f"The gradient of parameter {i} {p.name or ''}{p.shape} holds NaN or Inf; nothing was changed.\n"
                 "  Remedy: a smaller lr, clip_grad_norm_, or ts.detect_anomaly() to find the operation that made it"
             )
+
+
+def _check_scale(grad_scale: Any) -> None:
+    if isinstance(grad_scale, Tensor) or callable(grad_scale):
+        what = "a tensor" if isinstance(grad_scale, Tensor) else "a function"
+        raise OptionError(
+            f"step: the gradients are taken from the parameters.\n  Expected: loss.backward(), then step() alone\n"
+            f"  Got: step({what})"
+        )
 
 
 def _check_shape(p: Tensor) -> None:

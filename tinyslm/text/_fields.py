@@ -26,7 +26,13 @@ def require_many(values: object, name: str) -> Iterable[Any]:
 
 def each_text(texts: object, name: str = "texts") -> Iterator[str]:
     """Go through a collection of strings; DataError for a single string, or at the first that is none."""
-    return (require_text(value, f"{name}[{i}]") for i, value in enumerate(require_many(texts, name)))
+    return _each_text(require_many(texts, name), name)
+
+
+def _each_text(values: Iterable[Any], name: str) -> Iterator[str]:
+    # Every token of a text comes through here: the name of one is only put together where it is needed.
+    for i, value in enumerate(values):
+        yield value if isinstance(value, str) else require_text(value, f"{name}[{i}]")
 
 
 def one_or_many(texts: object) -> Iterator[str]:

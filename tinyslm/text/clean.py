@@ -32,7 +32,6 @@ _INVISIBLE = re.compile(
 _URL = re.compile(r"(?<![a-z0-9])(?:(?:https?|ftp)://|www\.)[!#-;=?-~]+(?<![.,;:!?)\]}'])", re.IGNORECASE)
 _EMAIL = re.compile(r"(?<![\w.%+-])[a-z0-9_.%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE | re.ASCII)
 _HANDLE = re.compile(r"(?<![\w@.])@\w+", re.ASCII)
-_SPACE = re.compile(r"\s+")
 
 UnicodeForm = Literal["NFC", "NFKC"]
 
@@ -66,7 +65,7 @@ def clean(
         text = _replace(pattern, option, text)
     # Lower case can undo a composed form: İ becomes two characters.
     text = _normalize(text.lower(), unicode) if lower else text
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def strip_html(text: str) -> str:

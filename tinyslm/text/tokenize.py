@@ -58,12 +58,13 @@ def words(
 
     DataError if text is not a str, OptionError for another language.
     """
-    require_text(text)
+    text = require_text(text).replace("’", "'")
     require_choice(lang, "lang", ("en", "zh", "auto"))
-    found = (_WHOLE_RUNS if lang == "en" else _SPLIT_HAN).findall(text)
-    kept = found if punctuation else (token for token in found if not _IS_MARK.match(token))
-    if lang == "en":
-        return [token.replace("’", "'") for token in kept]
+    whole = lang == "en" or not HAN.search(text)
+    found = (_WHOLE_RUNS if whole else _SPLIT_HAN).findall(text)
+    kept = found if punctuation else [token for token in found if not _IS_MARK.match(token)]
+    if whole:
+        return kept
     entries = None if word_list is None else as_word_list(word_list)
     return list(chain.from_iterable(_split_token(token, entries) for token in kept))
 
@@ -111,7 +112,7 @@ def as_word_list(entries: WordList | Iterable[str]) -> WordList:
 
 def _split_token(token: str, entries: WordList | None) -> Iterable[str]:
     if not HAN.match(token):
-        return (token.replace("’", "'"),)
+        return (token,)
     return token if entries is None else _longest_matches(token, entries)
 
 

@@ -1,7 +1,7 @@
 """The vocabulary: which token has which number."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import CheckpointError, DataError, OptionError
@@ -90,15 +90,13 @@ class Vocabulary:
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """Return the ids of the tokens; unknown ones go as `unknown` says. DataError unless tokens are str."""
-        return list(self._encode(each_text(tokens, "tokens")))
-
-    def _encode(self, tokens: Iterable[str]) -> Iterator[int]:
+        found = each_text(tokens, "tokens")
         if self.unknown == "error":
-            return (self.index(token) for token in tokens)
+            return [self.index(token) for token in found]
         if self.unknown == "drop":
-            return (self._ids[token] for token in tokens if token in self._ids)
-        unk = self._ids[UNKNOWN_TOKEN]
-        return (self._ids.get(token, unk) for token in tokens)
+            return [self._ids[token] for token in found if token in self._ids]
+        ids, unk = self._ids, self._ids[UNKNOWN_TOKEN]
+        return [ids.get(token, unk) for token in found]
 
     def decode(self, ids: Iterable[int], *, skip_specials: bool = False) -> list[str]:
         """Return the tokens of the ids, on request without the specials. DataError for ids outside 0 to V-1."""

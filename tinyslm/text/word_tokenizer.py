@@ -81,17 +81,20 @@ class WordTokenizer:
 
         most_words: keep only the last so many words; n-grams are joined within them.
         """
+        shown = self._until_tokens(text, most_words)
+        return shown if self.vocabulary is None else shown | {"ids": self.vocabulary.encode(shown["n-grams"])}
+
+    def _until_tokens(self, text: str, most_words: int | None) -> dict[str, Any]:
         cleaned = text if self.split == "keras" else self._clean(text)
         split = keras_words(cleaned) if self.split == "keras" else self._words(cleaned)
         kept = remove_stop_words(split, keep=self.keep) if self.drop_stop_words else split
         last = kept if most_words is None else kept[max(len(kept) - most_words, 0) :]
-        joined = [" ".join(run) for n in range(1, self.ngrams + 1) for run in ngrams(last, n)]
-        shown = {"text": text, "clean": cleaned, "words": split, "without stop words": kept, "n-grams": joined}
-        return shown if self.vocabulary is None else shown | {"ids": self.vocabulary.encode(joined)}
+        joined = [*last, *(" ".join(run) for n in range(2, self.ngrams + 1) for run in ngrams(last, n))]
+        return {"text": text, "clean": cleaned, "words": split, "without stop words": kept, "n-grams": joined}
 
     def tokens(self, text: str, most_words: int | None = None) -> list[str]:
         """Return the tokens of `text`, or of its last `most_words` words, known or not. DataError if it is no str."""
-        tokens: list[str] = self.stages(text, most_words)["n-grams"]
+        tokens: list[str] = self._until_tokens(text, most_words)["n-grams"]
         return tokens
 
     def encode(self, text: str, most_words: int | None = None) -> list[int]:

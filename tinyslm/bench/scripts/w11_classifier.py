@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 VOCABULARY, LENGTH, FEATURES, HIDDEN, BATCH = 10_000, 100, 64, 128, 32
+ROWS = 256  # at a time where nothing is learned, as in tinyslm
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]")
 
 
@@ -58,7 +59,7 @@ def with_torch(parts, folder, epochs):
 
     def accuracy(ids, classes):
         with torch.no_grad():
-            found = torch.cat([logits(ids[i : i + 256]) > 0 for i in range(0, len(ids), 256)])
+            found = torch.cat([logits(ids[i : i + ROWS]) > 0 for i in range(0, len(ids), ROWS)])
         return (found == (classes > 0)).float().mean().item()
 
     best, kept = -1.0, {}
@@ -89,8 +90,11 @@ def with_keras(parts, folder, epochs):
     )
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     best = keras.callbacks.ModelCheckpoint(folder / "model.keras", monitor="val_accuracy", save_best_only=True)
-    model.fit(*parts[0], batch_size=BATCH, epochs=epochs, validation_data=parts[1], callbacks=[best], verbose=0)
-    return keras.saving.load_model(folder / "model.keras").evaluate(*parts[2], verbose=0)[1]
+    model.fit(
+        *parts[0], batch_size=BATCH, epochs=epochs, validation_data=parts[1], validation_batch_size=ROWS,
+        callbacks=[best], verbose=0,
+    )  # fmt: skip
+    return keras.saving.load_model(folder / "model.keras").evaluate(*parts[2], batch_size=ROWS, verbose=0)[1]
 
 
 if __name__ == "__main__":

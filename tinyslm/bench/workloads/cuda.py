@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +32,7 @@ NOTHING = Workload("", "")
 class OnGpu(Workload):
     """A workload on the GPU, in tinyslm and in PyTorch with cuDNN and its fused attention; and ours on the CPU.
 
-    precision: of our attention's products, "highest" or "medium" (bfloat16); PyTorch computes in the same.
+    precision: "highest"; "high", where both may use TF32 in all products; "medium", attention's products in bfloat16.
     """
 
     inner: Workload = NOTHING
@@ -48,16 +49,18 @@ class OnGpu(Workload):
 
     def tinyslm(self, arrays: Arrays) -> Session:
         """Ours, by CUDA kernels."""
+        if self.precision == "high":
+            os.environ["CUPY_TF32"] = "1"  # CuPy reads it at its first product in a process
         device.use("cuda")
         precision.matmul_precision(self.precision)
         return self.inner.tinyslm(arrays)
 
     def torch(self, arrays: Arrays) -> Session:
-        """PyTorch's, with float32 products in float32, as ours are."""
+        """PyTorch's, with float32 products in float32 or TF32, as ours are."""
         import torch
 
         torch.set_default_device(TORCH_DEVICE)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "high"
         return self.inner.torch(arrays)  # type: ignore[attr-defined]
 
     def cpu(self, arrays: Arrays) -> Session:
@@ -73,6 +76,8 @@ class OnGpu(Workload):
 @dataclass(frozen=True)
 class CommandOnGpu(WholeCommand):
     """`tinyslm train classifier` on the GPU and on the CPU, and the script with PyTorch on the GPU."""
+
+    others: ClassVar[tuple[str, ...]] = ("torch",)
 
     def runs(self, folder: Path, threads: int, settings: Settings) -> Mapping[str, Run]:
         """How each contender is run once."""
@@ -93,6 +98,7 @@ def _row(name: str, title: str, least: float, inner: Workload, precision: str = 
 
 
 _ATTENTION = CausalAttention("", "", time=1024, batch=8, heads=12)
+_TRANSFORMER = CharacterTransformer("", "", batch=64, time=256, width=384, heads=6, layers=6)
 ROWS: list[Workload] = [
     _row("lstm", "LSTM classifier, training step at W1's sizes", 1.0, LstmClassifier("", "")),
     _row("lstm-512", "the same, hidden 512, batch 128", 0.6, LstmClassifier("", "", hidden=512, batch=128)),
@@ -107,10 +113,8 @@ ROWS: list[Workload] = [
     _row("loss", "softmax cross-entropy 16384 x 10000", 1.0, CrossEntropy("", "", batch=16_384)),
     _row("embedding", "word vectors 10000 x 384 for 64 x 256 words", 1.0,
          EmbeddingRows("", "", features=384, batch=64, time=256)),
-    _row(
-        "transformer", "Transformer, 6 layers of 384, batch 64, block 256, training step", 0.8,
-        CharacterTransformer("", "", batch=64, time=256, width=384, heads=6, layers=6),
-    ),
+    _row("transformer", "Transformer, 6 layers of 384, batch 64, block 256, training step", 0.8, _TRANSFORMER),
+    _row("transformer-tf32", "the same, products in TF32", 0.8, _TRANSFORMER, "high"),
     CommandOnGpu("classifier", "the articles' classifier, 10 epochs, from CSV to saved model", 1.0),
 ]  # fmt: skip
 

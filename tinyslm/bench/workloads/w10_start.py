@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ SCRIPT = "w10_first_step.py"
 class FirstStep(Commands):
     """Start Python, import, build the model of W1, one training step. Kernels are compiled already."""
 
+    others: ClassVar[tuple[str, ...]] = ("torch",)
+
     def runs(self, folder: Path, threads: int, settings: Settings) -> Mapping[str, Run]:
         """The script with either library."""
         case = write_case(folder, settings.seed)
@@ -30,7 +33,7 @@ class FirstStep(Commands):
 
 @dataclass(frozen=True)
 class Import(Commands):
-    """`import tinyslm` above `import numpy`, pair by pair."""
+    """`import tinyslm` above `import numpy`, pair by pair; the remark says whether byte code was cached."""
 
     limit: float = 0.1
 
@@ -39,10 +42,18 @@ class Import(Commands):
         threads = settings.threads[0]
         settings.tell(self.name)
         pairs = [[self._seconds(name, threads) for name in ("tinyslm", "numpy")] for _ in range(settings.repeats + 1)]
-        return [seconds_row(self, "above numpy", threads, [ours - numpy for ours, numpy in pairs[1:]], self.limit)]
+        row = seconds_row(self, "above numpy", threads, [ours - numpy for ours, numpy in pairs[1:]], self.limit)
+        row.remark = "byte code cached" if byte_code_is_kept(threads) else "no byte code can be kept here"
+        return [row]
 
     def _seconds(self, name: str, threads: int) -> float:
         return finish(["-c", f"import {name}"], threads).seconds(threads)
+
+
+def byte_code_is_kept(threads: int) -> bool:
+    """Whether a process that imports tinyslm finds it compiled to byte code by those before."""
+    look = "import os, tinyslm; print(os.path.exists(tinyslm.__spec__.cached or ''))"
+    return finish(["-c", look], threads).out.split() == ["True"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from ...data import bundled_path, load_table
 from ..commands import Commands, Finished, Run, finish, script
@@ -26,6 +27,7 @@ class WholeCommand(Commands):
     """
 
     tolerance: float = 0.1
+    others: ClassVar[tuple[str, ...]] = ("torch", "keras")
 
     def runs(self, folder: Path, threads: int, settings: Settings) -> Mapping[str, Run]:
         """Ours and the scripts; Keras on top of JAX where that is installed, which is its fastest on a CPU."""

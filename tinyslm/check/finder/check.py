@@ -97,7 +97,8 @@ def _raised(path: str, error: BaseException) -> Outcome:
         line = error.lineno
     if line is None and not isinstance(error, (TinyslmError, OSError, SyntaxError, UnicodeError)):
         raise error  # no line of the learner's: this is ours
-    text = f"{type(error).__name__}: {error}"
+    # A SyntaxError says its file and line once more.
+    text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
     return _cannot("finder.cannot.raises", line, error=text, where=ask.at_line(line))
 
 

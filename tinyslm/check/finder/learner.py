@@ -95,7 +95,7 @@ def _float64(v: Any) -> Any:
 
 
 def _kind(x: Any) -> str:
-    return type(x).__name__ if x is not None else say("finder.nothing")
+    return say("finder.nothing") if x is None else say("finder.kind", name=type(x).__name__)
 
 
 def from_file(path: str) -> Learner:
