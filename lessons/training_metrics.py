@@ -219,14 +219,13 @@ for column, (name, (colour, style)) in enumerate(looks.items()):
 for name in ("F1", "accuracy"):
     left.vlines(best[name], 0, 100, color=looks[name][0], linewidth=0.8, label=f"best for {name}")
 left.set(xlabel="threshold", ylabel="score (%)", title="One in ten is positive: scores by threshold", ylim=(0, 140))
-left.legend(fontsize=9, loc="upper center", ncols=2)
 share = np.linspace(0.01, 0.5, 50)
 right.plot(100 * share, 100 * (1 - share), looks["accuracy"][1], color="#000000", label="accuracy")
 right.plot(100 * share, 0 * share, color="#0072B2", label="F1")
 right.set(xlabel="share of positives (%)", title="The scores of always saying no", ylim=(-3, 140))
-right.legend(fontsize=9, loc="upper center")
 for panel in (left, right):
     panel.set_yticks(range(0, 101, 20))
+    panel.legend(fontsize=9, loc="upper center", ncols=2)
 figure(
     picture, "Left: the threshold trades precision for recall. Right: the rarer the class, the better saying no looks."
 )
