@@ -720,16 +720,28 @@ def test_the_progress_bar_and_ctrl_c_on_a_terminal_of_80_columns(command, data, 
     assert (out / "checkpoint" / "latest.json").is_file() and not (out / "config.json").exists()
 
 
-def test_a_loss_that_jumps_is_explained():
+@pytest.mark.parametrize(
+    "losses, told",
+    [([0.7, 0.5, 1.4, 1.5, 0.6], [False, False, True, False, False]), ([0.9, 0.0004, 0.0007], [False] * 3)],
+)
+def test_a_loss_that_jumps_is_explained(losses, told):
     from rich.console import Console
 
-    from tinyslm.cli.train import Display
+    from tinyslm.cli.train import Display, _advice
 
     console = Console(record=True, width=120, file=io.StringIO())
-    display = Display(console)
-    for epoch, loss in enumerate([0.7, 0.5, 1.4, 1.5, 0.6], 1):
+    display = Display(console, _advice("lstm", 0.0))
+    found = []
+    for epoch, loss in enumerate(losses, 1):
         record = {"epoch": epoch, "train_loss": loss, "train_accuracy": 0.5, "valid_loss": 0.5, "valid_accuracy": 0.5}
         display.epoch({**record, "tokens_per_second": 1})
-    lines = console.export_text().splitlines()
-    assert ["--clip 1" in line for line in lines] == [False] * 4 + [True] + [False] * 2
-    assert "jumped up" in lines[3] and lines[2].startswith("epoch   3")
+        found.append("jumped up" in console.export_text())
+    assert found == told
+
+
+def test_the_advice_fits_the_model_and_its_clipping():
+    from tinyslm.cli.train import _advice
+
+    assert "--clip 1" in _advice("gru", 5.0) and "memory_vanishing" in _advice("gru", 5.0)
+    assert "--clip 1" in _advice("cnn", 0.0) and "memory_vanishing" not in _advice("cnn", 0.0)
+    assert _advice("lstm", 1.0) == ""

@@ -13,6 +13,14 @@ PRESS = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
 SCRIPT = "from tinyslm.cli import main\nmain()\n"  # what pip writes as `tinyslm`
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_not_ignored():
+    """What a script starts in the background ignores Ctrl-C, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(folder, *words):
     path = os.pathsep.join(filter(None, (str(folder), str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.run(
@@ -71,3 +79,12 @@ def test_the_signal_is_left_alone_here():
     import tinyslm  # noqa: F401
 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_program_of_this_name_may_import_it_in_a_thread(tmp_path):
+    script = tmp_path / "tinyslm"
+    script.write_text(
+        "import threading\nt = threading.Thread(target=__import__, args=('tinyslm',))\nt.start(); t.join()\n"
+    )
+    done = run(tmp_path / "none", str(script))
+    assert (done.returncode, done.stderr) == (0, "")

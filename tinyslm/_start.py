@@ -1,9 +1,10 @@
 """Ctrl-C while the command `tinyslm` is still being imported: it ends without a word, with code 130.
 
-The first thing that `import tinyslm` looks at, since NumPy alone takes a tenth of a second. In any other program this
-changes nothing.
+The first thing that `import tinyslm` looks at, since NumPy alone takes a tenth of a second. In a program of another
+name this changes nothing.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -26,7 +27,8 @@ def _module() -> str:
 def leave_quietly() -> None:
     """Until `listen`, let Ctrl-C end the command at once, unless the process was told to ignore it."""
     if is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+        with contextlib.suppress(ValueError):  # not in the main thread: then somebody else's program
+            signal.signal(signal.SIGINT, _leave)
 
 
 def listen() -> None:

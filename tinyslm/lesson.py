@@ -44,7 +44,10 @@ def check(id: str, statement: str, holds: Any, error: float | None = None, verdi
 
 
 def figure(picture: Any, caption: str) -> Any:
-    """Show a matplotlib Figure with a caption that says what to see; returns it, so that a notebook displays it."""
+    """Show a matplotlib Figure with a caption that says what to see; returns it, so that a notebook displays it.
+
+    The figure gets the look of the others, in place (`plot.house_style`).
+    """
     from .plot import house_style
 
     house_style(picture)

@@ -25,6 +25,7 @@ PREFIXES = ("scipy_openblas", "openblas")
 SUFFIXES = ("64_", "")
 NOTHING = ((lambda: 1), (lambda n: None))  # what reads and sets the threads of a library that is left alone
 WORK = 32  # multiply-adds in the time of one element operation of other kernels
+ALONE = (1 << 18) // WORK  # so little work is done by OpenBLAS on one thread anyway
 GRAIN = 48  # pieces begin at multiples of it: whole blocks of the library's innermost loop
 
 
@@ -40,6 +41,10 @@ def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | Non
 def multiply_all(products: Sequence[Product]) -> None:
     """Several products at once: each thread computes its share of every one of them, so they meet only once."""
     work = sum(a.size * b.shape[1] for a, b, _, _ in products) // WORK
+    if work < ALONE:
+        for product in products:
+            _multiply_share(*product, 0, 1)
+        return
     shares = max(1, min(get_num_threads(), work // WORK_PER_THREAD)) if _controls() is not NOTHING else 1
 
     def share(start: int, stop: int) -> None:

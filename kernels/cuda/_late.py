@@ -65,7 +65,7 @@ def check_key(key: Any, what: str, shape: tuple[int, ...]) -> None:
 
 def _by_axis(key: tuple, shape: tuple[int, ...]) -> list[tuple[Any, int]]:
     """The arrays of a key, each with the size of the (first) axis that it chooses from."""
-    parts = [np.asarray(part) if isinstance(part, (list, np.generic)) else part for part in key]
+    parts = [np.asarray(part) if isinstance(part, (list, bool, np.generic)) else part for part in key]
     taken = [_axes(part) for part in parts]
     found, axis = [], 0
     for part, axes in zip(parts, taken, strict=True):

@@ -30,7 +30,7 @@ class _Loops(OrderedDict):
 
     def __init__(self, where: Gpu):
         super().__init__()
-        self.where, self.works = where, where.graphs
+        self.works = where.graphs
 
 
 _loops = functools.lru_cache(maxsize=1)(_Loops)

@@ -16,7 +16,7 @@ from tinyslm.engine import Op
 
 # The check comes first: in fast mode an address out of bounds could end the whole test process.
 SETTINGS = [Setting("check", 0), Setting("fast", 0), Setting("fast", 1), Setting("fast", 7)]
-SHARED_LIMIT, PROCESSORS = 232_448, 132  # of an H200
+SHARED_LIMIT, PROCESSORS = 232_448, 132  # as a large GPU of sm_90 has
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
 

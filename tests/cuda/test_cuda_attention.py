@@ -81,7 +81,7 @@ def test_smaller_tiles_where_shared_memory_is_short(limit, tiles):
 
 
 def test_heads_too_wide_for_the_gpu_are_refused_before_anything_is_computed():
-    q = np.zeros((1, 4, 512))  # backward needs 264,832 bytes, forward less than an H200 has
+    q = np.zeros((1, 4, 512))  # backward needs 264,832 bytes, forward less than there is
     with emulated(), pytest.raises(ValueError, match=r"(?s)512.*at most 232,448.*264,832 bytes.*narrower"):
         attention.attention_forward(q, q, q)
     with emulated(shared_limit=65_536), pytest.raises(RuntimeError, match=r"70,000.*65,536"):

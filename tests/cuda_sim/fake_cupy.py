@@ -130,12 +130,12 @@ def _key(key: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _is_bool(part: Any) -> bool:
-    return isinstance(part, np.ndarray) and part.dtype == bool
+    return isinstance(part, (bool, np.bool_)) or (isinstance(part, np.ndarray) and part.dtype == bool)
 
 
 def _wrapped(parts: list, shape: tuple[int, ...]) -> list:
     """Indices beyond the end count on from the beginning, as on the device, which can't refuse them."""
-    taken = [0 if p is None or p is Ellipsis else p.ndim if _is_bool(p) else 1 for p in parts]
+    taken = [0 if p is None or p is Ellipsis else np.ndim(p) if _is_bool(p) else 1 for p in parts]
     found, axis = [], 0
     for part, axes in zip(parts, taken, strict=True):
         whole = isinstance(part, (np.ndarray, list)) and np.asarray(part).dtype.kind in "iu"

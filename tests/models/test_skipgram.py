@@ -166,6 +166,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
     [
         ([], "two different words"),
         ([["a", "a"]], r"min_count = 1 times\n  Got: 2 words, 1 different"),
+        ([["a", "b"], ["\0", "a"]], "got a NUL character"),
         (["cat dog"], "got a list of texts, not yet cut"),
         ("no/such/file.txt", "expected a text file in UTF-8"),
     ],
@@ -179,6 +180,9 @@ def test_a_file_that_is_no_text_and_unknown_words_are_refused(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="UTF-8"):
         trained(tmp_path / "x.txt")
+    (tmp_path / "x.txt").write_bytes(b"cat dog \0 cat dog\n")
+    with pytest.raises(DataError, match="NUL"):
+        trained(tmp_path / "x.txt", split=str.split)
     with pytest.raises(DataError, match="'gold'"):
         trained().most_similar("gold")
 

@@ -452,6 +452,11 @@ X, IDS = draw(4, 6).astype(np.float32), np.array([0, 1, 5, 2])
 
 REFUSED = [
     (DTypeError, "integers as target, got float32", lambda: ts.cross_entropy(X, ts.tensor(IDS.astype("float32")))),
+    (
+        DTypeError,
+        r"mean: expected dim as a whole number, or a tuple or list of them, got \{0\}",
+        lambda: ts.mean(X, dim={0}),
+    ),
     (DTypeError, "integers as target, got bool", lambda: ts.cross_entropy(X, ts.tensor(IDS > 0))),
     (
         DTypeError,
@@ -505,7 +510,11 @@ REFUSED = [
     (OptionError, "attention: expected causal as True or False, got 'no'", lambda: ts.attention(X, X, X, causal="no")),
     (OptionError, "sum: expected keepdim as True or False, got 'no'", lambda: ts.tensor(X).sum(0, "no")),
     *[
-        (DTypeError, rf"^{name}: .*float.*\n  Got: x: \(4, 6\); .*dim=1.0", lambda f=name: METHODS[f](X, 1.0))
+        (
+            DTypeError,
+            rf"^{name}: .*(float|expected dim).*\n  Got: x: \(4, 6\); .*dim=1.0",
+            lambda f=name: METHODS[f](X, 1.0),
+        )
         for name in ("max", "mean", "sum", "logsumexp", "softmax", "squeeze", "unsqueeze")
     ],
 ]

@@ -66,6 +66,9 @@ def test_max_match_joined_is_the_text(text, entries):
 def test_broken_word_lists(entries):
     with pytest.raises(DataError):
         max_match("text", entries)
+    if entries is not None:
+        with pytest.raises(DataError):
+            words("text without Chinese", word_list=entries)
 
 
 def test_characters():

@@ -196,7 +196,8 @@ def gpu_markdown(report: Report, command: str) -> str:
 
 LEGEND = (
     "Ratio: PyTorch's time over ours on the same GPU, the median over pairs of alternating blocks of many steps; in "
-    "brackets the smallest and the largest pair. Share: of the GPU's measured ceiling, ours and in brackets theirs. "
+    "brackets the smallest and the largest pair. Share: of the GPU's measured ceiling, ours and in brackets theirs; "
+    "products on tensor cores are held against the ceiling in float32, and may exceed it. "
     "Speed-up: ours on the CPU over ours on the GPU. All times are wall time."
 )
 

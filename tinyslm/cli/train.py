@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .. import training
+from .. import device, training
 from ..data import Table
 from ..errors import OptionError
 from ..models import ClassifierConfig
@@ -113,8 +113,10 @@ def _train(given: dict[str, Any]) -> None:
         _check_nothing_is_lost(out)
     with named_as_options(list(given)):
         run = _prepare(recipe.with_classes(table), out, given)
+    if given["precision"] != "highest" and (device.backend(), given["model"]) != ("cuda", "transformer"):
+        run.parts.notes.append("--precision does nothing but for --model transformer on a GPU")
     _introduce(console, data, table, run)
-    with Display(console) as display, _goes_on(out):
+    with Display(console, _advice(given["model"], given["clip"])) as display, _goes_on(out):
         run.trainer.listener, run.trainer.epoch_listener = display.step, display.epoch
         trained = run.run(given["resume"])
     _conclude(console, out, trained)
@@ -162,18 +164,22 @@ def _introduce(console: Console, name: str, table: Table, run: recipe.Classifier
     console.print(f"model   {classifier.config.model}, {size}", markup=False)
 
 
-JUMP = 1.5  # a training loss this many times the one before is worth a word
-JUMPED = (
-    "           The loss jumped up: usually a few steps with very long gradients, and the model has to learn anew.\n"
-    "           --clip 1 shortens them; the lesson memory_vanishing shows where they come from."
-)
+JUMP, LEAST_JUMP = 1.5, 0.1  # a training loss this many times the one before, and so much above it, is worth a word
+JUMPED = "           The loss jumped up: usually a few steps with very long gradients. --clip 1 shortens them."
+RECURRENT = ("lstm", "gru", "rnn")
+WHY = "\n           The lesson memory_vanishing shows where they come from."
+
+
+def _advice(model: str, clip: float) -> str:
+    """What to say where the loss jumps; "" where the gradients are short already."""
+    return "" if 0 < clip <= 1 else JUMPED + WHY * (model in RECURRENT)
 
 
 class Display:
     """A progress bar on a terminal, and one line per epoch."""
 
-    def __init__(self, console: Console):
-        self.console = console
+    def __init__(self, console: Console, advice: str = ""):
+        self.console, self.advice = console, advice
         columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[info]}")]
         self.bar = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("", visible=False, info="")
@@ -204,8 +210,8 @@ class Display:
             f"  validation loss {record['valid_loss']:.3f}  accuracy {record['valid_accuracy']:6.1%}{speed}",
             markup=False,
         )
-        if record["train_loss"] > JUMP * self.loss:
-            self.console.print(JUMPED, markup=False)
+        if record["train_loss"] > max(JUMP * self.loss, self.loss + LEAST_JUMP) and self.advice:
+            self.console.print(self.advice, markup=False)
         self.loss = record["train_loss"]
 
 

@@ -122,11 +122,11 @@ class Op:
         self.simple = simple
         return simple
 
-    def kernel(self, backend: str, where: str) -> None:
+    def kernel(self, backend: str, where: str, kind: type[device.Kernel] = device.Kernel) -> None:
         """Name a forward and backward pair in `tinyslm.kernels` ("family:name") that serves this operation."""
         if self.rule is None:
             raise GraphError(f"{self.name}: a kernel needs a rule beside it, or training would freeze silently")
-        self.kernels[backend] = device.Kernel(backend, where)
+        self.kernels[backend] = kind(backend, where)
 
     def plan(self, *inputs: Tensor) -> str:
         """Which code would run for these inputs: "numpy", "numba" or "cuda"."""

@@ -241,8 +241,18 @@ def _blocks(source: Any, split: Callable[[str], list[str]]) -> Iterator[list[str
     if not isinstance(source, str | os.PathLike):
         return _joined(source)
     if split is str.split:  # all lines of a part at once, which takes half the time
-        return ([*part.replace("\n", f" {END} ").split(), END] for part in _parts(Path(source)))
+        return (_lines(part) for part in _parts(Path(source)))
     return _joined(split(line) for part in _parts(Path(source)) for line in part.split("\n"))
+
+
+def _lines(part: str) -> list[str]:
+    _refuse_end(END in part)
+    return [*part.replace("\n", f" {END} ").split(), END]
+
+
+def _refuse_end(found: bool) -> None:
+    if found:
+        raise DataError("source: expected text; got a NUL character (\\0), as in files that are no text")
 
 
 def _joined(sentences: Sentences) -> Iterator[list[str]]:
@@ -250,6 +260,7 @@ def _joined(sentences: Sentences) -> Iterator[list[str]]:
     for words in sentences:
         if isinstance(words, str):
             raise DataError("source: expected a path, or sentences as lists of words; got a list of texts, not yet cut")
+        _refuse_end(END in words)
         block += words
         block.append(END)
         if len(block) > PIECE:

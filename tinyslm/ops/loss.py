@@ -117,15 +117,13 @@ def _soft_targets(x: Any, target: Any, weight: Any, ignore_index: int, smoothing
 
 
 class _WithGradient(Kernel):
-    """Makes the gradient along with the loss: a copy of the logits, which is not held where nothing is recorded."""
+    """Makes the gradient along with the loss: a copy of the logits, which is not made under `no_grad`."""
 
     def compute(self, arrays: list, attrs: dict[str, Any], instead: Any) -> tuple[Any, Any, Any]:
         return super().compute(arrays, {**attrs, "keep": is_grad_enabled()}, instead)
 
 
-cross_entropy.kernels["numba"] = _WithGradient("numba", "loss:cross_entropy")
-
-
+cross_entropy.kernel("numba", "loss:cross_entropy", _WithGradient)
 cross_entropy.kernel("cuda", "loss:cross_entropy")
 
 

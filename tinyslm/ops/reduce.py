@@ -17,7 +17,10 @@ def dims_of(dim: Dims, ndim: int) -> tuple[int, ...]:
     """The reduced dimensions as non-negative numbers."""
     if dim is None:
         return tuple(range(ndim))
-    return tuple(operator.index(d) % ndim for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    try:
+        return tuple(operator.index(d) % ndim for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    except TypeError:
+        raise TypeError(f"expected dim as a whole number, or a tuple or list of them, got {dim!r}") from None
 
 
 def count(x: Tensor, dim: Dims) -> int:

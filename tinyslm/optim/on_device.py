@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import device
 from ..tensor import Array, Tensor
-from .optimizer import Members, Settings, state_array
+from .optimizer import Members, Settings, state_array, to_device
 
 
 def adam_on_device(members: Members, group: Settings, grad_scale: Any, decoupled: bool) -> Members:
@@ -17,7 +17,7 @@ def adam_on_device(members: Members, group: Settings, grad_scale: Any, decoupled
     together: dict[Any, Members] = {}
     left: Members = []
     for p, state in members:
-        p._data = device.on_device(p._data)
+        to_device(p, state)
         alone = 0 if p._data.base is None else id(p)
         in_one_piece = all(a.flags.c_contiguous for a in (p._data, *state.values()) if hasattr(a, "flags"))
         place = together.setdefault((state["step"], p.dtype, alone), []) if in_one_piece else left

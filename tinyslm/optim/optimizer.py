@@ -91,7 +91,7 @@ class Optimizer:
         """Change the parameters of a group, given with their states, by their gradients."""
         for p, state in members:
             if p.grad is not None:
-                p._data = on_device(p._data)
+                to_device(p, state)
                 self.update(p._data, on_device(p.grad._data), state, group, grad_scale)
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Settings, grad_scale: Any) -> None:
@@ -214,6 +214,14 @@ def _check_shape(p: Tensor) -> None:
     if p.grad is not None and p.grad.shape != p.shape:
         raise ShapeError(f"The gradient of a parameter {p.name or ''} has another shape than the parameter\n"
                          f"  Expected: {p.shape}\n  Got: {p.grad.shape}")  # fmt: skip
+
+
+def to_device(p: Tensor, state: dict[str, Any]) -> None:
+    """Parameters and what is kept about them follow the backend in force."""
+    p._data = on_device(p._data)
+    for name, value in state.items():
+        if name != "step":
+            state[name] = on_device(value)
 
 
 def state_array(state: dict[str, Any], name: str, like: Array) -> Array:

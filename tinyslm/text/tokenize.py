@@ -17,7 +17,7 @@ def _word_pattern(excluded: str) -> str:
     letter = f"[^\\W_{excluded}]"
     number = f"\\d+(?:[.,]\\d+)*(?!{letter})"
     word = f"{letter}(?:{letter}|[\u0300-\u036f])*"
-    return f"{number}|{word}(?:['’]{word})*"
+    return f"{number}|{word}(?:'{word})*"
 
 
 _SPLIT_HAN = re.compile(f"{_word_pattern(HAN_RANGES)}|[{HAN_RANGES}]+|{_MARK}")
@@ -60,12 +60,12 @@ def words(
     """
     text = require_text(text).replace("’", "'")
     require_choice(lang, "lang", ("en", "zh", "auto"))
+    entries = None if word_list is None else as_word_list(word_list)
     whole = lang == "en" or not HAN.search(text)
     found = (_WHOLE_RUNS if whole else _SPLIT_HAN).findall(text)
     kept = found if punctuation else [token for token in found if not _IS_MARK.match(token)]
     if whole:
         return kept
-    entries = None if word_list is None else as_word_list(word_list)
     return list(chain.from_iterable(_split_token(token, entries) for token in kept))
 
 
