@@ -125,7 +125,8 @@ class use:
 
     Args:
         name: "numpy", "numba" or "cuda".
-        small: arrays with fewer elements than this are served by NumPy even with numba (default 4096).
+        small: operations on fewer elements than this are served by NumPy even with numba (default 4096). A step of a
+            recurrent layer counts as 512 elements, so kernels serve from 8 steps on.
 
     Raises:
         BackendError: the backend is unknown or not available here, with the reason and the remedy.
@@ -289,12 +290,14 @@ class Kernel:
     Args:
         backend: "numba" or "cuda".
         where: "family:name"; `tinyslm.kernels.cpu.family` (or cuda) must define `name_forward` and `name_backward`.
+        size: what NumPy would have to do, from the arrays, in elements of one array operation; their largest size
+            unless given. On a CPU the kernel serves from `small` on.
     """
 
-    def __init__(self, backend: str, where: str):
+    def __init__(self, backend: str, where: str, size: Callable[..., int] | None = None):
         family, self.name = where.split(":")
         folder = {"numba": "cpu", "cuda": "cuda"}[backend]
-        self.backend = backend
+        self.backend, self.size = backend, size or _largest
         self.module = f"tinyslm.kernels.{folder}.{family}"
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
@@ -305,7 +308,7 @@ class Kernel:
         """True for float32 and float64 (whole numbers beside them are indices), large enough for a CPU's kernel, which
         must load here, and compile for arrays of these types.
         """
-        small = self.backend == "numba" and max(a.size for a in arrays) < State.small
+        small = self.backend == "numba" and self.size(*arrays) < State.small
         if self.broken or small or not _are_floats(arrays) or (self.refused and signature(arrays) in self.refused):
             return False
         return self.forward is not None or self.load()
@@ -355,6 +358,10 @@ class Kernel:
         self.refused.add(refused)
         why = (str(error) or type(error).__name__).strip().splitlines()[0]
         _warn_once(f"The {self.backend} kernel {self.name} does not compile here, NumPy serves instead: {why}")
+
+
+def _largest(*arrays: Any) -> int:
+    return max(a.size for a in arrays)
 
 
 def signature(values: Sequence[Any]) -> tuple:

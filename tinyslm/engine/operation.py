@@ -122,11 +122,20 @@ class Op:
         self.simple = simple
         return simple
 
-    def kernel(self, backend: str, where: str, kind: type[device.Kernel] = device.Kernel) -> None:
-        """Name a forward and backward pair in `tinyslm.kernels` ("family:name") that serves this operation."""
+    def kernel(
+        self,
+        backend: str,
+        where: str,
+        kind: type[device.Kernel] = device.Kernel,
+        size: Callable[..., int] | None = None,
+    ) -> None:
+        """Name a forward and backward pair in `tinyslm.kernels` ("family:name") that serves this operation.
+
+        `size`, where the inputs' sizes don't tell how much there is to do: see `device.Kernel`.
+        """
         if self.rule is None:
             raise GraphError(f"{self.name}: a kernel needs a rule beside it, or training would freeze silently")
-        self.kernels[backend] = kind(backend, where)
+        self.kernels[backend] = kind(backend, where, size)
 
     def plan(self, *inputs: Tensor) -> str:
         """Which code would run for these inputs: "numpy", "numba" or "cuda"."""

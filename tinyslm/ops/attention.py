@@ -96,9 +96,14 @@ def _check_mask(name: str, mask: Any, scores: tuple[int, ...]) -> None:
         )
 
 
+def _size(q: np.ndarray, k: np.ndarray, *values: np.ndarray) -> int:
+    # NumPy would make all scores, and they may be far more than the queries.
+    return max(math.prod(q.shape[:-1]) * k.shape[-2], *(a.size for a in (q, k, *values)))
+
+
 attention.reference(attention_simple)
 composition_rule(attention)
-attention.kernel("numba", "attention:attention")
+attention.kernel("numba", "attention:attention", size=_size)
 attention.kernel("cuda", "attention:attention")
 
 
@@ -151,7 +156,7 @@ def _self_attention_shape(qkv, heads, mask, causal):
 
 self_attention.reference(self_attention_simple)
 composition_rule(self_attention)
-self_attention.kernel("numba", "attention:self_attention")
+self_attention.kernel("numba", "attention:self_attention", size=lambda qkv: _size(qkv, qkv))
 self_attention.kernel("cuda", "self_attention:self_attention")
 
 

@@ -144,7 +144,8 @@ def embedding_vjp(g, y, ids, weight, padding_idx):
     return None, put(g, shape=weight.shape, key=(ids,))
 
 
-embedding.kernel("numba", "index:embedding")
+# A small table may be asked for many rows.
+embedding.kernel("numba", "index:embedding", size=lambda ids, weight: max(weight.size, ids.size * weight.shape[1]))
 
 
 embedding.kernel("cuda", "index:embedding")

@@ -20,6 +20,8 @@ from ..tensor import Tensor, raw
 from .elementwise import sigmoid, tanh, where
 from .shape import split, stack
 
+STEP = 512  # a step over time counts as so many elements of one operation
+
 
 def lstm_simple(x, h, c, w_ih, w_hh, b, mask=None, reverse=False):
     """The LSTM step by step: formulas B5 to B9, with the candidate's tanh (B8 repaired)."""
@@ -160,13 +162,18 @@ def _rnn_shape(x, h0, w_ih, w_hh, b, mask, reverse):
     _check("rnn", 1, x, h0, w_ih, w_hh, b, mask)
 
 
+def _size(x: np.ndarray, *rest: np.ndarray) -> int:
+    # Even for few numbers a step in NumPy is some fifteen small operations, each recorded, and their way back.
+    return STEP * x.shape[1] + max(x.size, *(a.size for a in rest))
+
+
 lstm.reference(lstm_simple)
 gru.reference(gru_simple)
 rnn.reference(rnn_simple)
 for _op in (lstm, gru, rnn):
     composition_rule(_op)
     _op.vjp(one_thread(_op.rule))
-    _op.kernel("numba", f"recurrent:{_op.name}")
+    _op.kernel("numba", f"recurrent:{_op.name}", size=_size)
     _op.kernel("cuda", f"recurrent:{_op.name}")
 
 
