@@ -125,8 +125,9 @@ class use:
 
     Args:
         name: "numpy", "numba" or "cuda".
-        small: operations on fewer elements than this are served by NumPy even with numba (default 4096). A step of a
-            recurrent layer counts as 512 elements, so kernels serve from 8 steps on.
+        small: operations on fewer elements than this are served by NumPy even with numba (default 4096). What takes
+            NumPy many steps counts as more: layer norm, attention and the like as 16 times their elements, a recurrent
+            layer's step over time as 1024.
 
     Raises:
         BackendError: the backend is unknown or not available here, with the reason and the remedy.
@@ -290,14 +291,15 @@ class Kernel:
     Args:
         backend: "numba" or "cuda".
         where: "family:name"; `tinyslm.kernels.cpu.family` (or cuda) must define `name_forward` and `name_backward`.
-        size: what NumPy would have to do, from the arrays, in elements of one array operation; their largest size
-            unless given. On a CPU the kernel serves from `small` on.
+        size: how large an array NumPy would work on, from the inputs; the largest of them unless given.
+        steps: how many operations NumPy takes, where that is many. On a CPU the kernel serves from size * steps =
+            `small` on: below, NumPy is as fast, and nothing has to be compiled.
     """
 
-    def __init__(self, backend: str, where: str, size: Callable[..., int] | None = None):
+    def __init__(self, backend: str, where: str, size: Callable[..., int] | None = None, steps: int = 1):
         family, self.name = where.split(":")
         folder = {"numba": "cpu", "cuda": "cuda"}[backend]
-        self.backend, self.size = backend, size or _largest
+        self.backend, self.size, self.steps = backend, size or _largest, steps
         self.module = f"tinyslm.kernels.{folder}.{family}"
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
@@ -308,7 +310,7 @@ class Kernel:
         """True for float32 and float64 (whole numbers beside them are indices), large enough for a CPU's kernel, which
         must load here, and compile for arrays of these types.
         """
-        small = self.backend == "numba" and self.size(*arrays) < State.small
+        small = self.backend == "numba" and self.steps * self.size(*arrays) < State.small
         if self.broken or small or not _are_floats(arrays) or (self.refused and signature(arrays) in self.refused):
             return False
         return self.forward is not None or self.load()

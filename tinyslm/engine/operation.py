@@ -127,15 +127,15 @@ class Op:
         backend: str,
         where: str,
         kind: type[device.Kernel] = device.Kernel,
-        size: Callable[..., int] | None = None,
+        **work: Any,
     ) -> None:
         """Name a forward and backward pair in `tinyslm.kernels` ("family:name") that serves this operation.
 
-        `size`, where the inputs' sizes don't tell how much there is to do: see `device.Kernel`.
+        `work`: how much NumPy would have to do instead, by `size` and `steps` of `device.Kernel`.
         """
         if self.rule is None:
             raise GraphError(f"{self.name}: a kernel needs a rule beside it, or training would freeze silently")
-        self.kernels[backend] = kind(backend, where, size)
+        self.kernels[backend] = kind(backend, where, **work)
 
     def plan(self, *inputs: Tensor) -> str:
         """Which code would run for these inputs: "numpy", "numba" or "cuda"."""

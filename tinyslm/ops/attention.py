@@ -103,7 +103,7 @@ def _size(q: np.ndarray, k: np.ndarray, *values: np.ndarray) -> int:
 
 attention.reference(attention_simple)
 composition_rule(attention)
-attention.kernel("numba", "attention:attention", size=_size)
+attention.kernel("numba", "attention:attention", size=_size, steps=16)
 attention.kernel("cuda", "attention:attention")
 
 
@@ -156,7 +156,7 @@ def _self_attention_shape(qkv, heads, mask, causal):
 
 self_attention.reference(self_attention_simple)
 composition_rule(self_attention)
-self_attention.kernel("numba", "attention:self_attention", size=lambda qkv: _size(qkv, qkv))
+self_attention.kernel("numba", "attention:self_attention", size=lambda qkv: _size(qkv, qkv), steps=16)
 self_attention.kernel("cuda", "self_attention:self_attention")
 
 

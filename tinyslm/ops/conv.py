@@ -102,7 +102,7 @@ def _conv1d_shape(x, weight, bias, stride, padding, dilation):
 
 conv1d_fused.reference(conv1d_simple)
 composition_rule(conv1d_fused)
-conv1d_fused.kernel("numba", "conv:conv1d")
+conv1d_fused.kernel("numba", "conv:conv1d", steps=16)
 conv1d_fused.kernel("cuda", "conv:conv1d")
 
 

@@ -327,7 +327,7 @@ def gelu_vjp(g, y, x, approximate):
     return g * (0.5 * (1 + erf(x * SQRT_HALF)) + x * INV_SQRT_2PI * exp(-0.5 * x * x))
 
 
-gelu.kernel("numba", "elementwise:gelu")
+gelu.kernel("numba", "elementwise:gelu", steps=16)
 
 
 gelu.kernel("cuda", "elementwise:gelu")

@@ -123,7 +123,7 @@ class _WithGradient(Kernel):
         return super().compute(arrays, {**attrs, "keep": is_grad_enabled()}, instead)
 
 
-cross_entropy.kernel("numba", "loss:cross_entropy", _WithGradient)
+cross_entropy.kernel("numba", "loss:cross_entropy", _WithGradient, steps=16)
 cross_entropy.kernel("cuda", "loss:cross_entropy")
 
 

@@ -58,7 +58,7 @@ def layer_norm_vjp(g, y, x, weight, bias, eps):
     return lambda: _grads(g * weight, x_hat, s, (-1,)), lambda: g * x_hat, g
 
 
-layer_norm.kernel("numba", "norm:layer_norm")
+layer_norm.kernel("numba", "norm:layer_norm", steps=16)
 
 
 layer_norm.kernel("cuda", "norm:layer_norm")
@@ -82,7 +82,7 @@ def rms_norm_vjp(g, y, x, weight, eps):
     return lambda: (h - x_hat * (h * x_hat).mean(-1, True)) / s, lambda: g * x_hat
 
 
-rms_norm.kernel("numba", "norm:rms_norm")
+rms_norm.kernel("numba", "norm:rms_norm", steps=16)
 
 
 rms_norm.kernel("cuda", "norm:rms_norm")
