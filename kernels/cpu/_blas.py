@@ -41,29 +41,32 @@ def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | Non
 def multiply_all(products: Sequence[Product]) -> None:
     """Several products at once: each thread computes its share of every one of them, so they meet only once."""
     work = sum(a.size * b.shape[1] for a, b, _, _ in products) // WORK
-    if work < ALONE:
-        for product in products:
-            _multiply_share(*product, 0, 1)
-        return
-    shares = max(1, min(get_num_threads(), work // WORK_PER_THREAD)) if _controls() is not NOTHING else 1
-
-    def share(start: int, stop: int) -> None:
-        for i in range(start, stop):
-            for product in products:
-                _multiply_share(*product, i, shares)
-
-    _split(share, shares, work)
+    shares = min(get_num_threads(), work // WORK_PER_THREAD) if work > ALONE else 0
+    if shares > 1 and _controls() is not NOTHING:
+        _split(lambda start, stop: _multiply_shares(products, start, stop, shares), shares, work)
+    else:
+        (_multiply if work <= ALONE else _multiply_alone)(products)
 
 
-def _multiply_share(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | None, i: int, shares: int) -> None:
-    """Share number i of C, cut across its longer side."""
-    rows, columns = c.shape
-    part = slice(*(min(max(c.shape), -(-max(c.shape) * j // (shares * GRAIN)) * GRAIN) for j in (i, i + 1)))
-    of_rows, of_columns = (part, slice(None)) if rows >= columns else (slice(None), part)
-    c = c[of_rows, of_columns]
-    np.matmul(a[of_rows], b[:, of_columns], out=c)
-    if bias is not None:
-        c += bias[of_columns]
+def _multiply(products: Sequence[Product]) -> None:
+    for a, b, c, bias in products:
+        np.matmul(a, b, out=c)
+        if bias is not None:
+            c += bias
+
+
+def _multiply_shares(products: Sequence[Product], start: int, stop: int, shares: int) -> None:
+    _multiply([_share(product, i, shares) for i in range(start, stop) for product in products])
+
+
+def _share(product: Product, i: int, shares: int) -> Product:
+    """Share number i of a product, C being cut across its longer side."""
+    a, b, c, bias = product
+    longer = max(c.shape)
+    part = slice(*(min(longer, -(-longer * j // (shares * GRAIN)) * GRAIN) for j in (i, i + 1)))
+    if c.shape[0] == longer:
+        return a[part], b, c[part], bias
+    return a, b[:, part], c[:, part], None if bias is None else bias[part]
 
 
 class _Users:
@@ -88,7 +91,7 @@ def one_thread(function: F) -> F:
     return run  # type: ignore[return-value]
 
 
-_split = one_thread(split)
+_split, _multiply_alone = one_thread(split), one_thread(_multiply)
 
 
 def _enter() -> None:

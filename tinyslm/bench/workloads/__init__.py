@@ -9,7 +9,7 @@ from ..workload import Workload
 
 FILES = (
     "w1_lstm", "w3_transformer", "w5_attention", "w6_adam", "w7_ops", "w8_skipgram", "w9_generate", "w10_start",
-    "w11_command", "w12_recurrent", "w12_cnn",
+    "w11_command", "w12_recurrent", "w12_cnn", "w13_small",
 )  # fmt: skip
 
 
