@@ -106,6 +106,21 @@ def test_gram(dtype, rows, m, n, blocks):
         assert not found[: i % m, part].any()
 
 
+@numba.njit
+def turned(a, row, rows, out):
+    _gemm.turned_copy(a, row, rows, out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=30)
+@given(rows=st.integers(0, 40), m=st.integers(0, 40), more=st.integers(0, 5))
+def test_turned_copy(dtype, rows, m, more):
+    a, out = numbers(0, rows + more, m, dtype=dtype), np.zeros((m, rows + more), dtype)
+    turned(a, more, rows, out)
+    np.testing.assert_array_equal(out[:, :rows], a[more:].T)
+    assert not out[:, rows:].any()  # nothing beside it is touched
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_panels_of_rows(dtype):
     w = numbers(0, 2, 5, 3, dtype=dtype)

@@ -289,6 +289,15 @@ def test_ignored_targets_get_no_gradient():
     assert (found[1] == 0).all() and found[0].any() and found[2].any()
 
 
+@pytest.mark.parametrize("small", [0, 10**6])  # the kernel, the rule
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_an_ignored_row_may_hold_anything(small):
+    x = np.array([[0.0, 1.0], [-np.inf, -np.inf], [np.nan, 1.0]])
+    with ts.use("numba", small):
+        found = gradient(lambda x: ts.cross_entropy(x, np.array([1, -100, -100])), x)
+    assert (found[1:] == 0).all() and np.isfinite(found[0]).all()
+
+
 def test_cross_entropy_of_extreme_logits_is_finite():
     x = np.array([[1e4, -1e4], [-1e4, 1e4]])
     value, grad = (
