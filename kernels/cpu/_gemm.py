@@ -14,7 +14,7 @@ import numpy as np
 
 from ._jit import inline, jit
 from ._parallel import split
-from ._tile import ROWS, make_tile, panel_width
+from ._tile import ROWS, copy_row, lanes, make_tile, panel_width, turn
 
 DEPTH = 256  # rows of a panel that are used before the next ones are loaded
 WORK = 16  # multiply-adds in the time of one element operation of other kernels
@@ -67,12 +67,24 @@ def multiply(a, row, rows, column, depth, panels, panel_from, panel_to, panel_ro
 
 @inline
 def to_panels(source, rows, panels, row):
-    """Copy the first rows of a matrix to the panels' rows from `row` on; its width is that of all panels together."""
+    """Copy the first rows of a matrix to the panels' rows from `row` on; it is as wide as all panels, or wider."""
     width = panels.shape[2]
     for p in range(panels.shape[0]):
         for i in range(rows):
-            for j in range(width):
-                panels[p, row + i, j] = source[i, p * width + j]
+            copy_row(source, i * source.shape[1] + p * width, panels, (p * panels.shape[1] + row + i) * width)
+
+
+@inline
+def turned_copy(a, row, rows, out):
+    """out[m, k] = a[row + k, m] for k < rows: squares as wide as a vector, then what is left, number by number."""
+    size, columns, wide = lanes(a), a.shape[1], out.shape[1]
+    whole_k, whole_m = rows // size * size, columns // size * size
+    for m in range(0, whole_m, size):
+        for k in range(0, whole_k, size):
+            turn(a, (row + k) * columns + m, columns, out, m * wide + k, wide)
+    for m in range(columns):
+        for k in range(whole_k if m < whole_m else 0, rows):
+            out[m, k] = a[row + k, m]
 
 
 def panels_of_rows(w: np.ndarray, out_width: int) -> np.ndarray:
@@ -132,9 +144,7 @@ def _gram(a, panels, ranges, c, start, stop):
     across = panels.shape[0] // ranges.shape[0]  # panels in a block
     for r in range(0, rows, DEPTH):
         depth = min(DEPTH, rows - r)
-        for m in range(a.shape[1]):
-            for k in range(depth):
-                turned[m, k] = a[r + k, m]
+        turned_copy(a, r, depth, turned)
         for p in range(start, stop):
             low, high = ranges[p // across]
             multiply(turned, low, high - low, 0, depth, panels, p, p + 1, r, c[p], low, 0, True)

@@ -94,6 +94,37 @@ def _copy_row(typing, a, a_start, b, b_start):
 copy_row: Any = intrinsic(_copy_row)
 
 
+def _turn(typing, a, a_start, a_row, b, b_start, b_row):
+    """Copy a square of LANES by LANES numbers, LANES as many as a vector has, turned: its rows become columns of b.
+
+    Row r begins at number a_start + r a_row of a, and what becomes of column r at b_start + r b_row of b.
+    """
+
+    def generate(context, builder, signature, args):
+        a, b = (_pointer(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 3))
+        number = FLOATS[signature.args[0].dtype]
+        _Block(builder, lanes_of(signature.args[0]), number, BYTES, VECTORS).turn(a, args[2], b, args[5])
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, types.intp, b, types.intp, types.intp), generate
+
+
+turn: Any = intrinsic(_turn)
+
+
+def lanes_of(array_type: Any) -> int:
+    """Numbers in a vector, for a type of arrays."""
+    return BYTES * 8 // array_type.dtype.bitwidth
+
+
+def _lanes(typing, a):
+    number = ir.Constant(INDEX, lanes_of(a))
+    return types.intp(a), lambda context, builder, signature, args: number
+
+
+lanes: Any = intrinsic(_lanes)
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, start: Any) -> Any:
     """The address of number `start` of an array."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
@@ -132,6 +163,20 @@ class _Block:
         places = [v * self.lanes for v in range(self.vectors)]
         for place, vector in [(place, self._load(self._at(a, place))) for place in places]:
             self._store(vector, self._at(b, place))
+
+    def turn(self, a: Any, a_row: Any, b: Any, b_row: Any) -> None:
+        """Load the rows; weave the first half of them into the second, log2(rows) times; store what are now columns."""
+        vectors, half = [self._load(row) for row in self._rows(a, a_row)], self.lanes // 2
+        for _ in range(half.bit_length()):
+            pairs = zip(vectors[:half], vectors[half:], strict=True)
+            vectors = [self._weave(*pair, start) for pair in pairs for start in (0, half)]
+        for vector, row in zip(vectors, self._rows(b, b_row), strict=True):
+            self._store(vector, row)
+
+    def _weave(self, a: Any, b: Any, start: int) -> Any:
+        """a[start], b[start], a[start + 1], b[start + 1] ... as one vector."""
+        places = [start + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, self.lanes), places))
 
     def _multiply_add(self, k: Any, rows: list, a_step: Any, b: Any, sums: list) -> None:
         """sums[r, v] += A[r, k] B[k, v]: a number of A, copied into all lanes of a vector, times a vector of B."""

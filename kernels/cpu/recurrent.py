@@ -7,7 +7,8 @@ all steps, S G H entries, are written forward, read backward, and written once m
 `recurrent_plain.py` is the same without what makes this one fast:
 1. One product serves input, state and bias: the row [h | 1 | x] times the weights [W_hh | b | W_ih]^T.
 2. The weights are packed once into the panels of `_gemm.py`, and the microkernel reads them at every step.
-3. The cell works on the gates while they are still in the cache, in the same compiled loop over time.
+3. The cell works on the gates while they are still in the cache, in the same compiled loop over time. A gate's rows
+   of one step lie together, so each activation is one long loop: a loop over a single row spends as much on its ends.
 4. A thread owns some of the sequences and runs through all steps, so the threads never wait for each other.
 5. Where a mask is False nothing is computed: only the pairs that count have a row in the buffers.
 6. The gradient of the weights is one product over all rows, after the loop.
@@ -35,8 +36,8 @@ class Saved(NamedTuple):
     first: np.ndarray  # (T B + 1,): how many pairs that count come before each pair
     which: np.ndarray  # (S,): the sequence of each pair that counts
     rows: np.ndarray  # (S, H + 1 + D): [h before the step | 1 | x]
-    gates: np.ndarray  # (S, blocks P), after their activation
-    cells: np.ndarray  # (S, H): LSTM's c before the step
+    gates: np.ndarray  # (S, blocks P), after their activation; for each step the rows of block 0, then those of 1, ...
+    cells: np.ndarray  # (S, P): LSTM's c before the step
 
 
 class Cell(NamedTuple):
@@ -107,24 +108,32 @@ def _forward(
     cell: Cell, x: A, states: tuple, w_ih: A, w_hh: A, b: A, b_hn: Any, mask: Any, reverse: bool
 ) -> tuple[A, list[A], Saved]:
     (batch, time, features), hidden = x.shape, states[0].shape[1]
-    active = np.ones((time, batch), bool) if mask is None else np.asarray(mask, bool).T[:: -1 if reverse else 1]
-    first = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
-    count, width = int(first[-1]), cell.blocks * padded(hidden, x.dtype)
+    first, which = _pairs(batch, time, mask, reverse)
+    count, across = int(first[-1]), padded(hidden, x.dtype)
+    room = np.empty if across == hidden else np.zeros  # numbers that are never set take part in the cell's loops
     saved = Saved(
         first,
-        ready(np.nonzero(active)[1]),
+        which,
         np.empty((count, hidden + 1 + features), x.dtype),
-        np.empty((count, width), x.dtype),
-        np.empty((count, hidden) if cell.states > 1 else (0, 0), x.dtype),
+        np.empty((count, cell.blocks * across), x.dtype),
+        room((count, across) if cell.states > 1 else (0, across), x.dtype),
     )
-    panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn), padded(hidden, x.dtype))
+    panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn), across)
     state, y = [np.array(s, order="C") for s in states], np.empty((batch, time, hidden), x.dtype)
     if mask is not None:
         y.fill(0)
     arrays = (ready(x), panels, *saved, *state, y)
-    work = count * width * saved.rows.shape[1] // WORK
+    work = saved.gates.size * saved.rows.shape[1] // WORK
     split(lambda start, stop: cell.forward(*arrays, reverse, start, stop), batch, work)
     return y, state, saved
+
+
+def _pairs(batch: int, time: int, mask: Any, reverse: bool) -> tuple[A, A]:
+    """`first` and `which` of Saved."""
+    if mask is None:
+        return np.arange(time * batch + 1, dtype=np.int64), np.tile(np.arange(batch, dtype=np.int64), time)
+    active = np.asarray(mask, bool).T[:: -1 if reverse else 1]
+    return np.concatenate([[0], np.cumsum(active)]).astype(np.int64), ready(np.nonzero(active)[1])
 
 
 def _backward(cell: Cell, g: tuple, saved: Saved, arrays: tuple, needs: tuple, reverse: bool) -> tuple:
@@ -215,9 +224,16 @@ def _begin(s, first, which, x, t, h, rows, start, stop):
 
 
 @inline
-def _step_buffer(gates, start, stop):
-    # A few columns more: rows that lie 2048 bytes apart would share two of the 64 sets of the first cache.
-    return np.empty((stop - start, gates.shape[1] + 16), gates.dtype)
+def _planes(first, s, begin, batch, gates, cells):
+    """`gates` as rows of P numbers; where a thread's rows of step s begin; how many rows on the next block is."""
+    low, high, width = first[s * batch], first[(s + 1) * batch], cells.shape[1]
+    return gates.reshape(-1, width), gates.shape[1] // width * low + begin - low, high - low
+
+
+@inline
+def _buffer(rows, cells):
+    """The rows of one block at one step. A product that wrote to `gates` itself would wait for memory."""
+    return np.empty((rows, cells.shape[1]), cells.dtype)
 
 
 # A loop per function, on vectors that don't overlap: with more, the compiler no longer finds vector instructions.
@@ -247,81 +263,101 @@ def _tanhs(a, out):
         out[j] = tanh(a[j])
 
 
+@inline
+def _flat(a, row, rows):
+    return a[row : row + rows].reshape(-1)
+
+
+@inline
+def _four(a, at, apart, rows):
+    """The rows of each of the four blocks, each as one vector."""
+    two, three = at + 2 * apart, at + 3 * apart
+    return _flat(a, at, rows), _flat(a, at + apart, rows), _flat(a, two, rows), _flat(a, three, rows)
+
+
 @jit
 def _rnn_loop(x, panels, first, which, rows, gates, cells, h, y, reverse, start, stop):
     time, depth = x.shape[1], rows.shape[1]
-    step = _step_buffer(gates, start, stop)
+    step = _buffer(stop - start, cells)
     for s in range(time):
         t = time - 1 - s if reverse else s
         begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
         multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
+        _tanhs(_flat(step, 0, end - begin), _flat(gates, begin, end - begin))
         for i in range(begin, end):
-            _tanhs(step[i - begin], gates[i])
             _copy(gates[i], h[which[i]])
             _copy(gates[i], y[which[i], t])
 
 
 @jit
 def _lstm_loop(x, panels, first, which, rows, gates, cells, h, c, y, reverse, start, stop):
-    time, depth = x.shape[1], rows.shape[1]
-    step = _step_buffer(gates, start, stop)
+    (batch, time), depth, across = x.shape[:2], rows.shape[1], panels.shape[0] // 4
+    step, new_h, new_c = _buffer(stop - start, cells), _buffer(stop - start, cells), _buffer(stop - start, cells)
     for s in range(time):
         t = time - 1 - s if reverse else s
         begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
-        multiply(rows, begin, end - begin, 0, depth, panels, 0, panels.shape[0], 0, step, 0, 0, False)
+        n, (a, at, apart) = end - begin, _planes(first, s, begin, batch, gates, cells)
+        for k in range(4):
+            multiply(rows, begin, n, 0, depth, panels, k * across, (k + 1) * across, 0, step, 0, 0, False)
+            if k == 2:
+                _tanhs(_flat(step, 0, n), _flat(a, at + k * apart, n))
+            else:
+                _sigmoids(_flat(step, 0, n), _flat(a, at + k * apart, n))
         for i in range(begin, end):
-            b = which[i]
-            _copy(c[b], cells[i])
-            _lstm_cell(step[i - begin], gates[i], c[b], h[b])
-            _copy(h[b], y[b, t])
+            _copy(c[which[i]], cells[i])
+        _lstm_state(*_four(a, at, apart, n), _flat(cells, begin, n), _flat(new_c, 0, n), _flat(new_h, 0, n))
+        for i in range(n):
+            _copy(new_c[i], c[which[begin + i]])
+        _keep(new_h, begin, end, which, t, h, y)
 
 
 @inline
-def _lstm_cell(a, gates, c, h):
-    p, n = gates.size // 4, h.size
-    _sigmoids(a[: 2 * p], gates[: 2 * p])
-    _tanhs(a[2 * p : 3 * p], gates[2 * p : 3 * p])
-    _sigmoids(a[3 * p :], gates[3 * p :])
-    _lstm_state(gates[:n], gates[p : p + n], gates[2 * p : 2 * p + n], gates[3 * p : 3 * p + n], c, h)
+def _lstm_state(i, f, g, o, c, new_c, new_h):
+    for j in range(c.size):
+        new_c[j] = f[j] * c[j] + i[j] * g[j]
+        new_h[j] = o[j] * tanh(new_c[j])
 
 
 @inline
-def _lstm_state(i, f, g, o, c, h):
-    for j in range(h.size):
-        c[j] = f[j] * c[j] + i[j] * g[j]
-        h[j] = o[j] * tanh(c[j])
+def _keep(new_h, begin, end, which, t, h, y):
+    for i in range(begin, end):
+        _copy(new_h[i - begin], h[which[i]])
+        _copy(new_h[i - begin], y[which[i], t])
 
 
 @jit
 def _gru_loop(x, panels, first, which, rows, gates, cells, h, y, reverse, start, stop):
-    time, n, depth = x.shape[1], h.shape[1], rows.shape[1]
-    p, across = gates.shape[1] // 4, panels.shape[0] // 4
-    step = _step_buffer(gates, start, stop)
+    (batch, time), hidden, depth, across = x.shape[:2], h.shape[1], rows.shape[1], panels.shape[0] // 4
+    step, of_x = _buffer(stop - start, cells), _buffer(stop - start, cells)
     for s in range(time):
         t = time - 1 - s if reverse else s
         begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
+        n, (a, at, apart) = end - begin, _planes(first, s, begin, batch, gates, cells)
         # Blocks: n's part of x, r, z, n's part of h. The first doesn't see h, and the last doesn't see x.
         for k in range(4):
-            low, high = n if k == 0 else 0, n + 1 if k == 3 else depth
-            left, right = k * across, (k + 1) * across
-            multiply(rows, begin, end - begin, low, high - low, panels, left, right, low, step, 0, k * p, False)
+            low, high, out = hidden if k == 0 else 0, hidden + 1 if k == 3 else depth, step if k else of_x
+            multiply(rows, begin, n, low, high - low, panels, k * across, (k + 1) * across, low, out, 0, 0, False)
+            if k == 3:
+                _copy(_flat(step, 0, n), _flat(a, at + k * apart, n))
+            elif k:
+                _sigmoids(_flat(step, 0, n), _flat(a, at + k * apart, n))
+        new, reset, _, u = _four(a, at, apart, n)
+        _gru_new(_flat(of_x, 0, n), reset, u, new)
         for i in range(begin, end):
-            _gru_cell(step[i - begin], gates[i], h[which[i]])
-            _copy(h[which[i]], y[which[i], t])
+            r, b = at + i - begin, which[i]
+            _gru_state(a[r], a[r + 2 * apart], h[b])
+            _copy(h[b], y[b, t])
 
 
 @inline
-def _gru_cell(a, gates, h):
-    p, n = gates.size // 4, h.size
-    _sigmoids(a[p : 3 * p], gates[p : 3 * p])
-    _copy(a[3 * p :], gates[3 * p :])
-    _gru_state(a[:n], gates[p : p + n], gates[2 * p : 2 * p + n], gates[3 * p : 3 * p + n], gates[:n], h)
-
-
-@inline
-def _gru_state(a, reset, keep, u, new, h):
-    for j in range(h.size):
+def _gru_new(a, reset, u, new):
+    for j in range(a.size):
         new[j] = tanh(a[j] + reset[j] * u[j])
+
+
+@inline
+def _gru_state(new, keep, h):
+    for j in range(h.size):
         h[j] = new[j] + keep[j] * (h[j] - new[j])
 
 
@@ -340,20 +376,24 @@ def _step_back(s, first, which, t, gy, dh, start, stop):
 
 
 @inline
-def _carry(begin, end, which, t, back, p, dh, dx):
-    """Add the rows of `back` to dh, and store those of x, for the sequences that count at step s."""
+def _carry(begin, end, which, t, back, p, dh, dx, add):
+    """Store the rows of `back` in dh, or add them, and store those of x, for the sequences that count at step s."""
     hidden, features = dh.shape[1], dx.shape[2]
     for i in range(begin, end):
-        _add(back[i - begin, :hidden], dh[which[i]])
+        if add:
+            _add(back[i - begin, :hidden], dh[which[i]])
+        else:
+            _copy(back[i - begin, :hidden], dh[which[i]])
         if features:
             _copy(back[i - begin, p : p + features], dx[which[i], t])
 
 
 @inline
 def _step_buffers(panels, da, start, stop):
+    # A few columns more: rows that lie 2048 bytes apart would share two of the 64 sets of the first cache.
     width = panels.shape[2]
-    step = np.zeros((stop - start, da.shape[0] * width), da.dtype)  # zeros stay where blocks are filled up
-    return step, np.empty((stop - start, panels.shape[0] * width), da.dtype)
+    step = np.zeros((stop - start, da.shape[0] * width + 16), da.dtype)  # zeros stay where blocks are filled up
+    return step, np.empty((stop - start, panels.shape[0] * width + 16), da.dtype)
 
 
 @inline
@@ -364,16 +404,16 @@ def _time(first, h):
 
 @jit
 def _rnn_loop_back(gy, panels, first, which, rows, gates, cells, dh, da, dx, reverse, start, stop):
-    time = _time(first, dh)
+    time, p = _time(first, dh), gates.shape[1]
     step, back = _step_buffers(panels, da, start, stop)
     for s in range(time - 1, -1, -1):
         t = time - 1 - s if reverse else s
         begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
         for i in range(begin, end):
             _rnn_cell_back(gates[i], dh[which[i]], step[i - begin])
-        multiply(step, 0, end - begin, 0, step.shape[1], panels, 0, panels.shape[0], 0, back, 0, 0, False)
+        multiply(step, 0, end - begin, 0, p, panels, 0, panels.shape[0], 0, back, 0, 0, False)
         to_panels(step, end - begin, da, begin)
-        _carry(begin, end, which, t, back, step.shape[1], dh, dx)
+        _carry(begin, end, which, t, back, p, dh, dx, False)
 
 
 @inline
@@ -381,64 +421,77 @@ def _rnn_cell_back(h, dh, a):
     one = h.dtype.type(1)
     for j in range(dh.size):
         a[j] = dh[j] * (one - h[j] * h[j])
-        dh[j] = 0
 
 
 @jit
 def _lstm_loop_back(gy, panels, first, which, rows, gates, cells, dh, dc, da, dx, reverse, start, stop):
-    time, n, p = _time(first, dh), dh.shape[1], gates.shape[1] // 4
+    time, n, p = _time(first, dh), dh.shape[1], cells.shape[1]
     step, back = _step_buffers(panels, da, start, stop)
+    tanhs = _buffer(stop - start, cells)
     for s in range(time - 1, -1, -1):
         t = time - 1 - s if reverse else s
         begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
+        a, at, apart = _planes(first, s, begin, len(dh), gates, cells)
+        i_, f, g, _ = _four(a, at, apart, end - begin)
+        _lstm_tanhs(_flat(cells, begin, end - begin), i_, f, g, _flat(tanhs, 0, end - begin))
         for i in range(begin, end):
-            a, d, b = gates[i], step[i - begin], which[i]
-            i_, f, g, o = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
-            _lstm_output_back(cells[i], i_, f, g, o, dh[b], dc[b], d[3 * p : 3 * p + n])
-            _lstm_memory_back(cells[i], i_, f, g, dc[b], d[:n], d[p : p + n], d[2 * p : 2 * p + n])
+            d, b, r = step[i - begin], which[i], at + i - begin
+            _lstm_output_back(tanhs[i - begin], a[r + 3 * apart], dh[b], dc[b], d[3 * p : 3 * p + n])
+            _lstm_input_back(a[r], a[r + 2 * apart], dc[b], d[:n], d[2 * p : 2 * p + n])
+            _lstm_memory_back(cells[i], a[r + apart], dc[b], d[p : p + n])
         multiply(step, 0, end - begin, 0, 4 * p, panels, 0, panels.shape[0], 0, back, 0, 0, False)
         to_panels(step, end - begin, da, begin)
-        _carry(begin, end, which, t, back, p, dh, dx)
+        _carry(begin, end, which, t, back, p, dh, dx, False)
 
 
 @inline
-def _lstm_output_back(c, i, f, g, o, dh, dc, d_o):
-    one = c.dtype.type(1)
+def _lstm_tanhs(c, i, f, g, t):
     for j in range(c.size):
-        t = tanh(f[j] * c[j] + i[j] * g[j])
-        dc[j] += dh[j] * o[j] * (one - t * t)
-        d_o[j] = dh[j] * t * o[j] * (one - o[j])
-        dh[j] = 0
+        t[j] = tanh(f[j] * c[j] + i[j] * g[j])
 
 
 @inline
-def _lstm_memory_back(c, i, f, g, dc, d_i, d_f, d_g):
-    one = dc.dtype.type(1)
+def _lstm_output_back(t, o, dh, dc, d_o):
+    one = o.dtype.type(1)
+    for j in range(dc.size):
+        dc[j] += dh[j] * o[j] * (one - t[j] * t[j])
+        d_o[j] = dh[j] * t[j] * o[j] * (one - o[j])
+
+
+@inline
+def _lstm_input_back(i, g, dc, d_i, d_g):
+    one = i.dtype.type(1)
     for j in range(dc.size):
         d_i[j] = dc[j] * g[j] * i[j] * (one - i[j])
-        d_f[j] = dc[j] * c[j] * f[j] * (one - f[j])
         d_g[j] = dc[j] * i[j] * (one - g[j] * g[j])
+
+
+@inline
+def _lstm_memory_back(c, f, dc, d_f):
+    one = f.dtype.type(1)
+    for j in range(dc.size):
+        d_f[j] = dc[j] * c[j] * f[j] * (one - f[j])
         dc[j] *= f[j]
 
 
 @jit
 def _gru_loop_back(gy, panels, first, which, rows, gates, cells, dh, da, dx, reverse, start, stop):
-    time, n, p = _time(first, dh), dh.shape[1], gates.shape[1] // 4
+    time, n, p = _time(first, dh), dh.shape[1], cells.shape[1]
     to_h = p // panels.shape[2]  # panels that lead to h; the others lead to x
     step, back = _step_buffers(panels, da, start, stop)
     for s in range(time - 1, -1, -1):
         t = time - 1 - s if reverse else s
         begin, end = _step_back(s, first, which, t, gy, dh, start, stop)
+        a, at, apart = _planes(first, s, begin, len(dh), gates, cells)
         for i in range(begin, end):
-            a, d = gates[i], step[i - begin]
-            new, reset, keep, u = a[:n], a[p : p + n], a[2 * p : 2 * p + n], a[3 * p : 3 * p + n]
-            _gru_keep_back(rows[i], new, keep, dh[which[i]], d[:n], d[2 * p : 2 * p + n])
-            _gru_reset_back(reset, u, d[:n], d[p : p + n], d[3 * p : 3 * p + n])
+            d, r = step[i - begin], at + i - begin
+            _gru_keep_back(rows[i], a[r], a[r + 2 * apart], dh[which[i]], d[:n], d[2 * p : 2 * p + n])
+            _gru_reset_back(a[r + apart], a[r + 3 * apart], d[:n], d[p : p + n], d[3 * p : 3 * p + n])
         for k in range(2):  # blocks 1 to 3 lead to h, blocks 0 to 2 to x
             left, right, low = (to_h, panels.shape[0], 0) if k else (0, to_h, p)
             multiply(step, 0, end - begin, low, 3 * p, panels, left, right, low, back, 0, k * p, False)
         to_panels(step, end - begin, da, begin)
-        _carry(begin, end, which, t, back, p, dh, dx)
+        _carry(begin, end, which, t, back, p, dh, dx, True)
 
 
 @inline
@@ -453,7 +506,7 @@ def _gru_keep_back(h, new, keep, dh, d_new, d_keep):
 @inline
 def _gru_reset_back(reset, u, d_new, d_reset, d_u):
     one = reset.dtype.type(1)
-    for j in range(reset.size):
+    for j in range(d_new.size):
         d_reset[j] = d_new[j] * u[j] * reset[j] * (one - reset[j])
         d_u[j] = d_new[j] * reset[j]
 
