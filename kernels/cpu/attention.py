@@ -19,10 +19,10 @@ import numpy as np
 from ._arrays import ready
 from ._gemm import WORK
 from ._jit import inline, jit
-from ._math import exp, row_max
+from ._math import dot, exp, row_max
 from ._parallel import split
-from ._product import strips_of
-from ._tile import copy_row, panel_width
+from ._product import panels_of_columns, panels_of_rows, strips_of
+from ._tile import panel_width
 from ._triangle import BLOCK, below, seen, sums, turned
 
 ROWS = 48  # queries of a tile
@@ -82,7 +82,8 @@ def attention_forward(
     Vaswani and others, "Attention is all you need", 2017.
     """
     out = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
-    return out, _forward(q, k, v, out, mask, causal, scale)
+    rows = tuple(map(_rows, (q, k, v, out)))
+    return out, _forward(rows, q.shape[:-2], mask, _sizes_of(q, k, v, causal, scale))
 
 
 def attention_backward(
@@ -99,7 +100,8 @@ def attention_backward(
     if not any(needs):
         return (None,) * len(needs)
     found = tuple(np.empty(a.shape, a.dtype) for a in arrays)
-    _backward(g, out, saved, arrays, found, mask, causal, scale)
+    rows = tuple(map(_rows, (*arrays, g, out, *found)))
+    _backward(rows, saved, arrays[0].shape[:-2], mask, _sizes_of(arrays[0], arrays[1], arrays[2], causal, scale))
     return tuple(d if need else None for d, need in zip(found, needs, strict=True))
 
 
@@ -108,9 +110,8 @@ def self_attention_forward(
 ) -> tuple[np.ndarray, Saved]:
     """Attention of each head on its parts of qkv (B, T, 3 D): queries, keys and values side by side; to (B, T, D)."""
     out = np.empty((*qkv.shape[:2], qkv.shape[2] // 3), qkv.dtype)
-    q, k, v = _parts(qkv, 3, heads)
-    saved = _forward(q, k, v, _parts(out, 1, heads)[0], mask, causal, None)
-    return out, saved
+    rows = (*_parts(qkv, 3, heads), *_parts(out, 1, heads))
+    return out, _forward(rows, (len(out), heads), mask, _sizes_of_parts(out, heads, causal))
 
 
 def self_attention_backward(
@@ -119,38 +120,36 @@ def self_attention_backward(
     """The gradients of queries, keys and values, side by side as they came."""
     if not needs[0]:
         return (None,)
-    found, (g,), (out,) = np.empty(arrays[0].shape, g.dtype), _parts(g, 1, heads), _parts(out, 1, heads)
-    _backward(g, out, saved, _parts(arrays[0], 3, heads), _parts(found, 3, heads), mask, causal, None)
+    found = np.empty(arrays[0].shape, g.dtype)
+    rows = (*_parts(arrays[0], 3, heads), *_parts(g, 1, heads), *_parts(out, 1, heads), *_parts(found, 3, heads))
+    _backward(rows, saved, (len(out), heads), mask, _sizes_of_parts(out, heads, causal))
     return (found,)
 
 
-def _parts(a: np.ndarray, count: int, heads: int) -> tuple[np.ndarray, ...]:
-    """Views (B, N, T, D / N) of the `count` parts of (B, T, count D)."""
-    b, t, d = a.shape
-    apart = a.reshape(b, t, count, heads, d // (count * heads)).transpose(2, 0, 3, 1, 4)
-    return tuple(apart)
-
-
-def _forward(q: Any, k: Any, v: Any, out: Any, mask: Any, causal: bool, scale: float | None) -> Saved:
-    sizes, heads = _sizes(q, k, v, causal, scale), math.prod(q.shape[:-2])
-    saved = Saved(np.empty((heads, sizes.queries), q.dtype), np.empty((heads, sizes.queries), q.dtype))
-    rest = (*map(_rows, (q, k, v, out)), saved, _mask(mask, q, sizes.keys), sizes)
+def _forward(rows: tuple, lead: tuple[int, ...], mask: Any, sizes: Sizes) -> Saved:
+    """`rows`: those of q, k, v and out."""
+    heads, kind = math.prod(lead), sizes.scale.dtype
+    saved = Saved(np.empty((heads, sizes.queries), kind), np.empty((heads, sizes.queries), kind))
+    rest = (*rows, saved, _mask(mask, lead, sizes), sizes)
     split(lambda start, stop: _attend(*rest, start, stop), heads, heads * _work(sizes))
     return saved
 
 
-def _backward(
-    g: Any, out: Any, saved: Saved, inputs: tuple, found: tuple, mask: Any, causal: bool, scale: float | None
-) -> None:
-    q, k, v = inputs
-    sizes, heads = _sizes(q, k, v, causal, scale), len(saved.tops)
-    rest = (*map(_rows, (q, k, v, g, out, *found)), saved, _mask(mask, q, sizes.keys), sizes)
+def _backward(rows: tuple, saved: Saved, lead: tuple[int, ...], mask: Any, sizes: Sizes) -> None:
+    """`rows`: those of q, k, v, g and out, and of the gradients of q, k and v."""
+    rest, heads = (*rows, saved, _mask(mask, lead, sizes), sizes), math.prod(lead)
     split(lambda start, stop: _attend_back(*rest, start, stop), heads, 2 * heads * _work(sizes))
 
 
-def _sizes(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, scale: float | None) -> Sizes:
+def _sizes_of(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, scale: float | None) -> Sizes:
     factor = q.dtype.type(1.0 / math.sqrt(max(1, q.shape[-1])) if scale is None else scale)
     return Sizes(q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], panel_width(q.itemsize), factor, bool(causal))
+
+
+def _sizes_of_parts(out: np.ndarray, heads: int, causal: bool) -> Sizes:
+    time, size = out.shape[1], out.shape[2] // heads
+    factor = out.dtype.type(1.0 / math.sqrt(max(1, size)))
+    return Sizes(time, time, size, size, panel_width(out.itemsize), factor, bool(causal))
 
 
 def _work(sizes: Sizes) -> int:
@@ -158,14 +157,27 @@ def _work(sizes: Sizes) -> int:
     return weights * (EXP_WORK + (sizes.features + sizes.values) // WORK)
 
 
+def _parts(a: np.ndarray, count: int, heads: int) -> list[Rows]:
+    """The rows of each head in the `count` parts of (B, T, count D)."""
+    b, t, d = a.shape
+    memory, starts = ready(a).reshape(-1), _starts((b, heads), (t * d, d // (count * heads)))
+    return [Rows(memory[i * d // count :], starts, d) for i in range(count)]
+
+
 def _rows(a: np.ndarray) -> Rows:
     """The rows of (..., T, D), uncopied unless the numbers of a row lie apart."""
     if a.size == 0 or a.strides[-1] != a.itemsize or min(a.strides) < 0 or not a.flags.behaved:
         a = ready(a)
     steps = [s // a.itemsize for s in a.strides]
-    size = 1 + sum((n - 1) * s for n, s in zip(a.shape, steps, strict=True)) if a.size else 0
-    memory = np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
-    return Rows(memory, _starts(a.shape[:-2], tuple(steps[:-2])), steps[-2])
+    return Rows(_memory(a, steps), _starts(a.shape[:-2], tuple(steps[:-2])), steps[-2])
+
+
+def _memory(a: np.ndarray, steps: list[int]) -> np.ndarray:
+    """All numbers from the first of a to its last, as one row."""
+    if a.flags.c_contiguous:
+        return a.reshape(-1)
+    size = 1 + sum((n - 1) * s for n, s in zip(a.shape, steps, strict=True))
+    return np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
 
 
 @functools.lru_cache(maxsize=32)  # the same for the layers of a model, forward and backward
@@ -177,47 +189,24 @@ def _starts(shape: tuple[int, ...], steps: tuple[int, ...]) -> np.ndarray:
     return starts
 
 
-def _mask(mask: Any, q: np.ndarray, keys: int) -> Mask:
-    lead, queries = q.shape[:-2], q.shape[-2]
-    heads = math.prod(lead)
+def _mask(mask: Any, lead: tuple[int, ...], sizes: Sizes) -> Mask:
+    heads, kind = math.prod(lead), sizes.scale.dtype
     if mask is None:
-        return Mask(False, np.zeros((1, 1, 0), q.dtype), np.zeros(heads, np.int64), 0)
+        return _no_mask(kind)
     values: Any = np.asarray(mask)
     values = values if values.dtype.kind == "f" else np.where(values, 0.0, -np.inf)
-    values = values.reshape((1,) * (2 - values.ndim) + values.shape).astype(q.dtype, copy=False)
-    rows = 1 if values.shape[-2] == 1 else queries  # anything else does not broadcast, and would be read past its end
-    values = ready(np.broadcast_to(values, (*values.shape[:-2], rows, keys)))
+    values = values.reshape((1,) * (2 - values.ndim) + values.shape).astype(kind, copy=False)
+    # Other numbers of rows do not broadcast, and would be read past their end.
+    rows = 1 if values.shape[-2] == 1 else sizes.queries
+    values = ready(np.broadcast_to(values, (*values.shape[:-2], rows, sizes.keys)))
     count = math.prod(values.shape[:-2])
     which = np.broadcast_to(np.arange(count).reshape(values.shape[:-2]), lead).reshape(heads)
-    return Mask(True, values.reshape(count, rows, keys), ready(which), int(rows > 1))
+    return Mask(True, values.reshape(count, rows, sizes.keys), ready(which), int(rows > 1))
 
 
-# Panels of a head's rows. Behind the last column there are zeros.
-
-
-@inline
-def _panels_of_rows(a, start, step, rows, scale, panels):
-    """B = scale A^T: panels (strips, D, width) with a row of a in each column."""
-    width = panels.shape[2]
-    for p in range(strips_of(rows, width)):
-        for j in range(width):
-            r = p * width + j
-            for d in range(panels.shape[1]):
-                panels[p, d, j] = a[start + r * step + d] * scale if r < rows else 0
-
-
-@inline
-def _panels_of_columns(a, start, step, rows, columns, panels):
-    """B = A: panels (strips, rows, width)."""
-    width = panels.shape[2]
-    for p in range(panels.shape[0]):
-        count, at = min(width, columns - p * width), start + p * width
-        for r in range(rows):
-            if count == width:
-                copy_row(a, at + r * step, panels, (p * panels.shape[1] + r) * width)
-            else:
-                for j in range(width):
-                    panels[p, r, j] = a[at + r * step + j] if j < count else 0
+@functools.cache
+def _no_mask(kind: np.dtype) -> Mask:
+    return Mask(False, np.zeros((1, 1, 0), kind), np.zeros(0, np.int64), 0)
 
 
 @inline
@@ -248,8 +237,8 @@ def _attend(q, k, v, out, saved, mask, sizes, start, stop):
     scores = np.zeros((ROWS, len(keys_t) * width + 2 * GROUP), kind)
     totals = np.empty((ROWS, len(value_panels) * width), kind)
     for n in range(start, stop):
-        _panels_of_rows(k.memory, k.starts[n], k.step, keys, scale, keys_t)
-        _panels_of_columns(v.memory, v.starts[n], v.step, keys, values, value_panels)
+        panels_of_rows(k.memory, k.starts[n], k.step, keys, scale, keys_t)
+        panels_of_columns(v.memory, v.starts[n], v.step, keys, values, value_panels)
         for t in range(0, queries, ROWS):
             count, edge = min(ROWS, queries - t), t + keys - queries if causal else keys
             columns = seen(count - 1, edge, keys)
@@ -355,8 +344,8 @@ def _buffers(sizes, like):
 def _attend_back(q, k, v, g, out, dq, dk, dv, saved, mask, sizes, start, stop):
     b, one = _buffers(sizes, q.memory), q.memory.dtype.type(1)
     for n in range(start, stop):
-        _panels_of_columns(q.memory, q.starts[n], q.step, sizes.queries, sizes.features, b.query_panels)
-        _panels_of_columns(g.memory, g.starts[n], g.step, sizes.queries, sizes.values, b.g_panels)
+        panels_of_columns(q.memory, q.starts[n], q.step, sizes.queries, sizes.features, b.query_panels)
+        panels_of_columns(g.memory, g.starts[n], g.step, sizes.queries, sizes.values, b.g_panels)
         _row_dots(g.memory, g.starts[n], g.step, out.memory, out.starts[n], out.step, sizes.values, b.dots)
         b.dqueries[:] = 0
         for s in range(0, sizes.keys, CHUNK):
@@ -371,9 +360,9 @@ def _attend_back(q, k, v, g, out, dq, dk, dv, saved, mask, sizes, start, stop):
 def _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size):
     """The gradients of `size` keys and values of head n from s on, and what they add to that of the queries."""
     k_at, v_at, shift = k.starts[n] + s * k.step, v.starts[n] + s * v.step, sizes.keys - sizes.queries - s
-    _panels_of_rows(k.memory, k_at, k.step, size, sizes.scale, b.keys_t)
-    _panels_of_rows(v.memory, v_at, v.step, size, v.memory.dtype.type(1), b.values_t)
-    _panels_of_columns(k.memory, k_at, k.step, size, sizes.features, b.key_panels)
+    panels_of_rows(k.memory, k_at, k.step, size, sizes.scale, b.keys_t)
+    panels_of_rows(v.memory, v_at, v.step, size, v.memory.dtype.type(1), b.values_t)
+    panels_of_columns(k.memory, k_at, k.step, size, sizes.features, b.key_panels)
     b.dkeys[:], b.dvalues[:] = 0, 0
     first = max(0, -shift) // ROWS * ROWS if sizes.causal else 0
     for t in range(first, sizes.queries, ROWS):
@@ -393,15 +382,7 @@ def _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size):
 def _row_dots(a, a_start, a_step, b, b_start, b_step, size, dots):
     for r in range(dots.size):
         i, j = a_start + r * a_step, b_start + r * b_step
-        dots[r] = _dot(a[i : i + size], b[j : j + size])
-
-
-@jit
-def _dot(a, b):
-    total = a.dtype.type(0)
-    for j in range(a.size):
-        total += a[j] * b[j]
-    return total
+        dots[r] = dot(a[i : i + size], b[j : j + size])
 
 
 @jit

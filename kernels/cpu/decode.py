@@ -10,7 +10,7 @@ forty small operations, so all of them are loops in one function here.
 import numpy as np
 
 from ._jit import jit
-from ._math import exp, normal_tail, row_max
+from ._math import dot, exp, normal_tail, row_max
 
 
 @jit
@@ -60,17 +60,9 @@ def _affine(x, weight, bias, y):
                 s3 += w3[k] * row[k]
             out[r], out[r + 1], out[r + 2], out[r + 3] = s0, s1, s2, s3
         for r in range(whole, weight.shape[0]):
-            out[r] = _dot(weight[r], row)
+            out[r] = dot(weight[r], row)
         for r in range(bias.size):
             out[r] += bias[r]
-
-
-@jit
-def _dot(a, b):
-    total = a.dtype.type(0)
-    for k in range(a.size):
-        total += a[k] * b[k]
-    return total
 
 
 @jit
@@ -116,7 +108,7 @@ def _attend(projected, keys, values, seen, heads):
             here = slice(n * size, (n + 1) * size)
             query, out = projected[b, here], heads[b, here]
             for t in range(seen):
-                weights[t] = _dot(query, keys[b, n, t]) * scale
+                weights[t] = dot(query, keys[b, n, t]) * scale
             _softmax(weights)
             out[:] = 0
             for t in range(seen):

@@ -6,7 +6,7 @@ import pytest
 from cpu_helpers import DTYPES, check_pair, close, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyslm.kernels.cpu import _gemm, _triangle
+from tinyslm.kernels.cpu import _gemm, _product, _tile, _triangle
 from tinyslm.kernels.cpu._parallel import get_num_threads, set_num_threads
 from tinyslm.kernels.cpu.attention import (
     attention_backward,
@@ -177,6 +177,23 @@ def test_products_below_an_edge(dtype, rows, columns, depth, edge):
     sums_and_turned(below, rows, edge, size, _gemm.panels_of_columns(v), total, _gemm.panels_of_columns(g), back)
     close(total[:rows, :3], 1 + (scores * tile) @ v)
     close(back[:size, :3], 1 + ((scores * tile).T @ g)[:size])
+
+
+@numba.njit
+def panels_from(a, step, rows, factor, panels):
+    _product.panels_of_rows(a, 0, step, rows, factor, panels)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=30, deadline=None)
+@given(rows=st.integers(1, 70), depth=st.integers(0, 40), apart=st.integers(0, 5), factor=st.integers(1, 3))
+def test_panels_of_rows(dtype, rows, depth, apart, factor):
+    a, width = numbers(0, rows, depth + apart, dtype=dtype), _tile.panel_width(np.dtype(dtype).itemsize)
+    panels = np.full((-(-rows // width), depth, width), 7, dtype)
+    panels_from(a.reshape(-1), depth + apart, rows, np.dtype(dtype).type(factor), panels)
+    flat = panels.transpose(0, 2, 1).reshape(len(panels) * width, depth)
+    np.testing.assert_array_equal(flat[:rows], factor * a[:, :depth])
+    assert not flat[rows:].any()
 
 
 def test_large_scores():
