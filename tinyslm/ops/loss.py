@@ -90,7 +90,7 @@ def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothin
     g = g.unsqueeze(-1) if reduction == "none" else g
     share = Tensor.wrap(q.sum(axis=-1, keepdims=True))
     # A row that doesn't count may hold anything: softmax of -inf alone is NaN, and 0 times that is, too.
-    p = where(share._data != 0, softmax(logits) * share, 0)
+    p = where(Tensor.wrap(share._data != 0), softmax(logits) * share, 0)
     return g * (p - Tensor.wrap(q)), None
 
 
