@@ -13,6 +13,14 @@ vectors wide.
 
 B lies in panels of PANEL columns (`_gemm.py`): a panel's row k follows row k - 1 directly, so the loop reads on and on
 through memory. A is read as it lies, row by row.
+
+`turn` makes columns of rows, a square of vectors at a time; number by number, each would go to a cache line of its own.
+With vectors of 4 numbers, the rows 0 to 3 are woven, each of the first half with one of the second, and once more:
+
+    a0 a1 a2 a3        a0 c0 a1 c1        a0 b0 c0 d0
+    b0 b1 b2 b3   ->   a2 c2 a3 c3   ->   a1 b1 c1 d1
+    c0 c1 c2 c3        b0 d0 b1 d1        a2 b2 c2 d2
+    d0 d1 d2 d3        b2 d2 b3 d3        a3 b3 c3 d3
 """
 
 from typing import Any
@@ -94,31 +102,32 @@ def _copy_row(typing, a, a_start, b, b_start):
 copy_row: Any = intrinsic(_copy_row)
 
 
-def _turn(typing, a, a_start, a_row, b, b_start, b_row):
-    """Copy a square of LANES by LANES numbers, LANES as many as a vector has, turned: its rows become columns of b.
+def make_turn(size: int = BYTES) -> Any:
+    """The function turn(a, a_start, a_row, b, b_start, b_row): copy a square of numbers, its rows to columns of b.
 
-    Row r begins at number a_start + r a_row of a, and what becomes of column r at b_start + r b_row of b.
+    The square is as wide as a vector of `size` bytes. Row r begins at number a_start + r a_row of a, and what becomes
+    of column r at b_start + r b_row of b.
     """
 
-    def generate(context, builder, signature, args):
-        a, b = (_pointer(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 3))
-        number = FLOATS[signature.args[0].dtype]
-        _Block(builder, lanes_of(signature.args[0]), number, BYTES, VECTORS).turn(a, args[2], b, args[5])
-        return context.get_dummy_value()
+    @intrinsic
+    def turn(typing, a, a_start, a_row, b, b_start, b_row):
+        def generate(context, builder, signature, args):
+            a, b = (_pointer(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 3))
+            kind = signature.args[0].dtype
+            _Block(builder, size * 8 // kind.bitwidth, FLOATS[kind], size, 1).turn(a, args[2], b, args[5])
+            return context.get_dummy_value()
 
-    return types.void(a, types.intp, types.intp, b, types.intp, types.intp), generate
+        return types.void(a, types.intp, types.intp, b, types.intp, types.intp), generate
+
+    return turn
 
 
-turn: Any = intrinsic(_turn)
-
-
-def lanes_of(array_type: Any) -> int:
-    """Numbers in a vector, for a type of arrays."""
-    return BYTES * 8 // array_type.dtype.bitwidth
+turn = make_turn()
 
 
 def _lanes(typing, a):
-    number = ir.Constant(INDEX, lanes_of(a))
+    """Numbers in a vector, for arrays of a's type."""
+    number = ir.Constant(INDEX, BYTES * 8 // a.dtype.bitwidth)
     return types.intp(a), lambda context, builder, signature, args: number
 
 

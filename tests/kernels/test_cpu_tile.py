@@ -106,6 +106,18 @@ def test_gram(dtype, rows, m, n, blocks):
         assert not found[: i % m, part].any()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [16, 32, 64])  # bytes of NEON's vectors, AVX2's, AVX-512's
+def test_a_square_is_turned(size, dtype):
+    turn, n = _tile.make_turn(size), size // np.dtype(dtype).itemsize
+    call = numba.njit(lambda a, b: turn(a, 3, n + 1, b, 2, n + 2))
+    a, b = numbers(0, 3 + n * (n + 1), dtype=dtype), np.zeros(2 + n * (n + 2), dtype)
+    call(a, b)
+    found = b[2:].reshape(n, n + 2)
+    np.testing.assert_array_equal(found[:, :n], a[3:].reshape(n, n + 1)[:, :n].T)
+    assert not found[:, n:].any() and not b[:2].any()
+
+
 @numba.njit
 def turned(a, row, rows, out):
     _gemm.turned_copy(a, row, rows, out)
