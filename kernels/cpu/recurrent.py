@@ -304,7 +304,7 @@ def _lstm_loop(x, panels, first, which, rows, gates, cells, h, c, y, reverse, st
             else:
                 _sigmoids(_flat(step, 0, n), _flat(a, at + k * apart, n))
         for i in range(begin, end):
-            _copy(c[which[i]], cells[i])
+            _copy(c[which[i]], cells[i, : c.shape[1]])
         _lstm_state(*_four(a, at, apart, n), _flat(cells, begin, n), _flat(new_c, 0, n), _flat(new_h, 0, n))
         for i in range(n):
             _copy(new_c[i], c[which[begin + i]])
