@@ -69,17 +69,36 @@ def test_small_arrays_stay_with_numpy():
         assert softmax.plan(large) == "numpy"
 
 
-def test_what_numpy_would_have_to_do_counts_and_not_only_the_arrays():
-    rng = np.random.default_rng(0)
-    table, few, many = ts.tensor(rng.random((10, 16))), ts.tensor(np.arange(4)), ts.tensor(np.arange(1000) % 10)
-    q = ts.tensor(rng.random((64, 8)))
-    h, w_ih, w_hh, b = (ts.tensor(rng.random(shape)) for shape in ((2, 4), (4, 3), (4, 4), (4,)))
-    short, long = ts.tensor(rng.random((2, 3, 3))), ts.tensor(rng.random((2, 4, 3)))
-    embedding, attention, rnn = (Op.registry[name] for name in ("embedding", "attention", "rnn"))
+def recurrent(gates, states, *more):
+    """Shapes for T steps of a layer with H = 3 and D = 2."""
+    return lambda time: [(1, time, 2), *[(1, 3)] * states, (3 * gates, 2), (3 * gates, 3), (3 * gates,), *more]
+
+
+THRESHOLDS = {  # the shapes for a size, and the smallest size that a kernel serves
+    "relu": (lambda n: [(n,)], 4096),
+    "embedding": (lambda n: [(n,), (10, 16)], 256),  # the rows that are asked for, not the table
+    "attention": (lambda n: [(n, 1)] * 3, 16),  # n^2 scores
+    "self_attention": (lambda n: [(1, n, 3)], 16),
+    "affine": (lambda n: [(1, n), (1, n), (1,)], 1024),
+    "layer_norm": (lambda n: [(n, 16), (16,), (16,)], 16),
+    "rms_norm": (lambda n: [(n, 16), (16,)], 16),
+    "gelu": (lambda n: [(n,)], 256),
+    "cross_entropy": (lambda n: [(n, 16), (n,)], 16),
+    "conv1d_fused": (lambda n: [(1, 1, n), (1, 1, 3), (1,)], 256),
+    "rnn": (recurrent(1, 1), 8),
+    "gru": (recurrent(3, 1, (3,)), 8),
+    "lstm": (recurrent(4, 2), 8),
+}
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_kernel_serves_from_the_work_on_that_pays_for_it(name):
+    shapes, least = THRESHOLDS[name]
+    op = Op.registry[name]
     with ts.use("numba"):
-        assert (embedding.plan(few, table), embedding.plan(many, table)) == ("numpy", "numba")
-        assert (attention.plan(q[:8], q[:8], q[:8]), attention.plan(q, q, q)) == ("numpy", "numba")
-        assert [rnn.plan(x, h, w_ih, w_hh, b) for x in (short, long)] == ["numpy", "numba"]
+        for n, code in ((least - 1, "numpy"), (least, "numba")):
+            inputs = [np.zeros(s, int if i in op.indices else "float32") for i, s in enumerate(shapes(n))]
+            assert op.plan(*map(ts.tensor, inputs)) == code
 
 
 def test_every_kernel_has_a_forward_and_a_backward():

@@ -3,7 +3,8 @@
 `use("numpy" | "numba" | "cuda")` chooses, for good or inside a `with` block. Unless told otherwise (also by the
 environment variable TINYSLM_BACKEND) it is numba where that is installed, and NumPy where it is not or does not import;
 that is said once, with the reason. Kernels serve float32 and float64; the reference serves all else. A numba kernel
-serves arrays from `SMALL` elements on; below that NumPy is as fast and needs no compilation.
+serves where NumPy would have to do the work of one operation on `SMALL` elements (`Kernel` says how that is counted);
+below that NumPy is about as fast, and numba need not be loaded (a second) or compile (some seconds, the first time).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"))  # what kernels compute with
 
 
 class State:
-    """The chosen backend, the size from which its kernels serve, and the `use` that chose them."""
+    """The chosen backend, the amount of work from which its kernels serve, and the `use` that chose them."""
 
     name: str | None = None
     small: int = SMALL
@@ -126,8 +127,9 @@ class use:
     Args:
         name: "numpy", "numba" or "cuda".
         small: operations on fewer elements than this are served by NumPy even with numba (default 4096). What takes
-            NumPy many steps counts as more: layer norm, attention and the like as 16 times their elements, a recurrent
-            layer's step over time as 1024.
+            NumPy long counts as more: layer and RMS norm, GELU, cross-entropy, convolution and attention as 16 times
+            their elements (attention's scores), a layer x W^T + b as 4 times, a recurrent layer's step over time as
+            512 more. 0: kernels serve always.
 
     Raises:
         BackendError: the backend is unknown or not available here, with the reason and the remedy.
@@ -292,8 +294,8 @@ class Kernel:
         backend: "numba" or "cuda".
         where: "family:name"; `tinyslm.kernels.cpu.family` (or cuda) must define `name_forward` and `name_backward`.
         size: how large an array NumPy would work on, from the inputs; the largest of them unless given.
-        steps: how many operations NumPy takes, where that is many. On a CPU the kernel serves from size * steps =
-            `small` on: below, NumPy is as fast, and nothing has to be compiled.
+        steps: roughly how many times as long NumPy takes as for one operation. On a CPU the kernel serves from
+            size * steps = `small` on.
     """
 
     def __init__(self, backend: str, where: str, size: Callable[..., int] | None = None, steps: int = 1):

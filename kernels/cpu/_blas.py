@@ -18,14 +18,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ._parallel import WORK_PER_THREAD, get_num_threads, split
+from . import _parallel
+from ._parallel import get_num_threads, split
 
 F = TypeVar("F", bound=Callable[..., Any])
 PREFIXES = ("scipy_openblas", "openblas")
 SUFFIXES = ("64_", "")
 NOTHING = ((lambda: 1), (lambda n: None))  # what reads and sets the threads of a library that is left alone
 WORK = 32  # multiply-adds in the time of one element operation of other kernels
-ALONE = (1 << 18) // WORK  # so little work is done by OpenBLAS on one thread anyway
+ALONE = 1 << 18  # multiply-adds: so few are done by OpenBLAS on one thread anyway
 GRAIN = 48  # pieces begin at multiples of it: whole blocks of the library's innermost loop
 
 
@@ -40,12 +41,14 @@ def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | Non
 
 def multiply_all(products: Sequence[Product]) -> None:
     """Several products at once: each thread computes its share of every one of them, so they meet only once."""
-    work = sum(a.size * b.shape[1] for a, b, _, _ in products) // WORK
-    shares = min(get_num_threads(), work // WORK_PER_THREAD) if work > ALONE else 0
-    if shares > 1 and _controls() is not NOTHING:
-        _split(lambda start, stop: _multiply_shares(products, start, stop, shares), shares, work)
+    count = sum(a.size * b.shape[1] for a, b, _, _ in products)  # of multiply-adds
+    shares = min(get_num_threads(), count // WORK // _parallel.WORK_PER_THREAD)
+    if count <= ALONE:
+        _multiply(products)
+    elif shares > 1 and _controls() is not NOTHING:
+        _split(lambda start, stop: _multiply_shares(products, start, stop, shares), shares, count // WORK)
     else:
-        (_multiply if work <= ALONE else _multiply_alone)(products)
+        _multiply_alone(products)
 
 
 def _multiply(products: Sequence[Product]) -> None:

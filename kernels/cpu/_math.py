@@ -3,7 +3,8 @@
 The C library works on one number at a time. The float32 versions below have no branches and call nothing, so the
 compiler can work on 8 or 16 numbers at once. Their relative error stays below 1e-6 for exp from -87.3 to 88, for the
 logistic function from -87.3 on (below, both are 0) and for tanh everywhere; below 5e-6 for the tail up to 13.2, where
-it nears the smallest normal number. float64 goes to the C library.
+it nears the smallest normal number. float64 goes to the C library. Beside them stand the largest number of a row and
+the product of two rows, which several kernels need.
 """
 
 import math

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as some 100,000 of them
+WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
 BLOCKS = 16  # partial sums of a reduction across rows
 
 _threads: int | None = None

@@ -1,4 +1,4 @@
-"""Products of rows that lie anywhere in memory, at any distance from each other, with the panels of `_gemm.py`."""
+"""Rows that lie anywhere in memory, at any distance from each other: their products, and how they come to panels."""
 
 from ._gemm import DEPTH, block
 from ._jit import inline
@@ -40,7 +40,7 @@ def store(source, rows, size, a, start, step):
 
 
 @inline
-def panels_of_columns(a, start, step, rows, columns, panels):
+def pack_columns(a, start, step, rows, columns, panels):
     """B = A: panels (strips, rows or more, width)."""
     width = panels.shape[2]
     for p in range(panels.shape[0]):
@@ -54,7 +54,7 @@ def panels_of_columns(a, start, step, rows, columns, panels):
 
 
 @inline
-def panels_of_rows(a, start, step, rows, factor, panels):
+def pack_rows(a, start, step, rows, factor, panels):
     """B = factor A^T: panels (strips, depth, width), a row of a in each column. First squares of vectors."""
     (_, depth, width), size = panels.shape, lanes(a)
     whole_rows, whole_depth = rows // size * size, depth // size * size

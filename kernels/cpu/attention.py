@@ -21,7 +21,7 @@ from ._gemm import WORK
 from ._jit import inline, jit
 from ._math import dot, exp, row_max
 from ._parallel import split
-from ._product import panels_of_columns, panels_of_rows, strips_of
+from ._product import pack_columns, pack_rows, strips_of
 from ._tile import panel_width
 from ._triangle import BLOCK, below, seen, sums, turned
 
@@ -237,8 +237,8 @@ def _attend(q, k, v, out, saved, mask, sizes, start, stop):
     scores = np.zeros((ROWS, len(keys_t) * width + 2 * GROUP), kind)
     totals = np.empty((ROWS, len(value_panels) * width), kind)
     for n in range(start, stop):
-        panels_of_rows(k.memory, k.starts[n], k.step, keys, scale, keys_t)
-        panels_of_columns(v.memory, v.starts[n], v.step, keys, values, value_panels)
+        pack_rows(k.memory, k.starts[n], k.step, keys, scale, keys_t)
+        pack_columns(v.memory, v.starts[n], v.step, keys, values, value_panels)
         for t in range(0, queries, ROWS):
             count, edge = min(ROWS, queries - t), t + keys - queries if causal else keys
             columns = seen(count - 1, edge, keys)
@@ -344,8 +344,8 @@ def _buffers(sizes, like):
 def _attend_back(q, k, v, g, out, dq, dk, dv, saved, mask, sizes, start, stop):
     b, one = _buffers(sizes, q.memory), q.memory.dtype.type(1)
     for n in range(start, stop):
-        panels_of_columns(q.memory, q.starts[n], q.step, sizes.queries, sizes.features, b.query_panels)
-        panels_of_columns(g.memory, g.starts[n], g.step, sizes.queries, sizes.values, b.g_panels)
+        pack_columns(q.memory, q.starts[n], q.step, sizes.queries, sizes.features, b.query_panels)
+        pack_columns(g.memory, g.starts[n], g.step, sizes.queries, sizes.values, b.g_panels)
         _row_dots(g.memory, g.starts[n], g.step, out.memory, out.starts[n], out.step, sizes.values, b.dots)
         b.dqueries[:] = 0
         for s in range(0, sizes.keys, CHUNK):
@@ -360,9 +360,9 @@ def _attend_back(q, k, v, g, out, dq, dk, dv, saved, mask, sizes, start, stop):
 def _back_keys(q, k, v, g, saved, mask, sizes, b, n, s, size):
     """The gradients of `size` keys and values of head n from s on, and what they add to that of the queries."""
     k_at, v_at, shift = k.starts[n] + s * k.step, v.starts[n] + s * v.step, sizes.keys - sizes.queries - s
-    panels_of_rows(k.memory, k_at, k.step, size, sizes.scale, b.keys_t)
-    panels_of_rows(v.memory, v_at, v.step, size, v.memory.dtype.type(1), b.values_t)
-    panels_of_columns(k.memory, k_at, k.step, size, sizes.features, b.key_panels)
+    pack_rows(k.memory, k_at, k.step, size, sizes.scale, b.keys_t)
+    pack_rows(v.memory, v_at, v.step, size, v.memory.dtype.type(1), b.values_t)
+    pack_columns(k.memory, k_at, k.step, size, sizes.features, b.key_panels)
     b.dkeys[:], b.dvalues[:] = 0, 0
     first = max(0, -shift) // ROWS * ROWS if sizes.causal else 0
     for t in range(first, sizes.queries, ROWS):
@@ -390,11 +390,11 @@ def _slopes(weights, slopes, rows, columns, edge, tops, inverses, dots):
     """Scores to weights, and the weights' gradients to the scores'; 0 behind those that a row sees."""
     for r in range(rows):
         sees = seen(r, edge, columns)
-        size, top, inverse, dot = _groups(sees), tops[r], inverses[r], dots[r]
+        size, top, inverse, shift = _groups(sees), tops[r], inverses[r], dots[r]
         for j in range(sees, size):
             weights[r, j] = -np.inf
             slopes[r, j] = 0
         for j in range(size):
-            slope, w = slopes[r, j] - dot, exp(weights[r, j] - top) * inverse
+            slope, w = slopes[r, j] - shift, exp(weights[r, j] - top) * inverse
             weights[r, j] = w
             slopes[r, j] = w * slope

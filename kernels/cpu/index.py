@@ -13,7 +13,7 @@ from ._arrays import as_rows, check_indices, ready
 from ._jit import jit
 from ._parallel import split
 
-ZEROS = 8  # so many are written in the time of one addition
+WRITES_PER_ADDITION = 8  # zeros that are written in the time of one addition
 
 
 def embedding_forward(ids: np.ndarray, weight: np.ndarray, padding_idx: int | None = None) -> tuple[np.ndarray, None]:
@@ -34,7 +34,7 @@ def embedding_backward(
     flat, gs = _flat_ids(arrays[0]), as_rows(g)
     dweight = np.empty(arrays[1].shape, arrays[1].dtype)
     padding = -1 if padding_idx is None else padding_idx
-    work = gs.size + dweight.size // ZEROS
+    work = gs.size + dweight.size // WRITES_PER_ADDITION
     split(lambda start, stop: _scatter_add(flat, gs, padding, dweight, start, stop), len(dweight), work)
     return None, dweight
 

@@ -36,7 +36,7 @@ class Saved(NamedTuple):
     first: np.ndarray  # (T B + 1,): how many pairs that count come before each pair
     which: np.ndarray  # (S,): the sequence of each pair that counts
     rows: np.ndarray  # (S, H + 1 + D): [h before the step | 1 | x]
-    gates: np.ndarray  # (S, blocks P), after their activation; for each step the rows of block 0, then those of 1, ...
+    gates: np.ndarray  # (S, blocks P), after their activation, if they have one; see `_planes`
     cells: np.ndarray  # (S, P): LSTM's c before the step
 
 
@@ -225,7 +225,11 @@ def _begin(s, first, which, x, t, h, rows, start, stop):
 
 @inline
 def _planes(first, s, begin, batch, gates, cells):
-    """`gates` as rows of P numbers; where a thread's rows of step s begin; how many rows on the next block is."""
+    """`gates` as rows of P numbers; where a thread's rows of step s begin; how many rows on the next block is.
+
+    A step with three sequences has the rows
+        block 0: sequence 0, 1, 2;  block 1: sequence 0, 1, 2;  ...
+    """
     low, high, width = first[s * batch], first[(s + 1) * batch], cells.shape[1]
     return gates.reshape(-1, width), gates.shape[1] // width * low + begin - low, high - low
 
@@ -333,7 +337,8 @@ def _gru_loop(x, panels, first, which, rows, gates, cells, h, y, reverse, start,
         t = time - 1 - s if reverse else s
         begin, end = _begin(s, first, which, x, t, h, rows, start, stop)
         n, (a, at, apart) = end - begin, _planes(first, s, begin, batch, gates, cells)
-        # Blocks: n's part of x, r, z, n's part of h. The first doesn't see h, and the last doesn't see x.
+        # Blocks: n's part of x, r, z, n's part of h. The first doesn't see h, and the last doesn't see x. The first
+        # waits in `of_x` until r is there.
         for k in range(4):
             low, high, out = hidden if k == 0 else 0, hidden + 1 if k == 3 else depth, step if k else of_x
             multiply(rows, begin, n, low, high - low, panels, k * across, (k + 1) * across, low, out, 0, 0, False)

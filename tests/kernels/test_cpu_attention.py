@@ -180,20 +180,22 @@ def test_products_below_an_edge(dtype, rows, columns, depth, edge):
 
 
 @numba.njit
-def panels_from(a, step, rows, factor, panels):
-    _product.panels_of_rows(a, 0, step, rows, factor, panels)
+def pack_rows(a, start, step, rows, factor, panels):
+    _product.pack_rows(a, start, step, rows, factor, panels)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=30, deadline=None)
 @given(rows=st.integers(1, 70), depth=st.integers(0, 40), apart=st.integers(0, 5), factor=st.integers(1, 3))
-def test_panels_of_rows(dtype, rows, depth, apart, factor):
+def test_rows_are_packed_as_columns(dtype, rows, depth, apart, factor):
     a, width = numbers(0, rows, depth + apart, dtype=dtype), _tile.panel_width(np.dtype(dtype).itemsize)
-    panels = np.full((-(-rows // width), depth, width), 7, dtype)
-    panels_from(a.reshape(-1), depth + apart, rows, np.dtype(dtype).type(factor), panels)
-    flat = panels.transpose(0, 2, 1).reshape(len(panels) * width, depth)
+    used = -(-rows // width)
+    panels = np.full((used + 1, depth, width), 7, dtype)
+    memory = np.concatenate([np.full(3, 9, dtype), a.reshape(-1)])
+    pack_rows(memory, 3, depth + apart, rows, np.dtype(dtype).type(factor), panels)
+    flat = panels[:used].transpose(0, 2, 1).reshape(used * width, depth)
     np.testing.assert_array_equal(flat[:rows], factor * a[:, :depth])
-    assert not flat[rows:].any()
+    assert not flat[rows:].any() and (panels[used:] == 7).all()
 
 
 def test_large_scores():

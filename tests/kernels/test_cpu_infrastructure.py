@@ -39,7 +39,7 @@ def threads():
 
 
 def everything():
-    """Outputs and gradients of every family, large enough for threads."""
+    """Outputs and gradients of every family."""
     x, w, b, g = (numbers(i, *s, dtype="float32") for i, s in enumerate([(700, 512), (512,), (512,), (700, 512)]))
     t = np.random.default_rng(0).integers(0, 512, 700)
     q = numbers(9, 6, 200, 16, dtype="float32")
@@ -64,18 +64,19 @@ def everything():
     return [r for r in (*results, p, m, v) if r is not None]
 
 
-def test_the_number_of_threads_changes_no_bit(threads):
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
     found = []
     for n in (1, 2, 3):
-        threads(n)
+        handed = with_threads(n, monkeypatch)
         found.append(everything())
+        assert len(handed) == (15 if n > 1 else 0)  # seven families, forward and backward, and Adam
     for one, two, three in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three)
 
 
 def products():
-    """Outputs and gradients of what is made of matrix products, in float64, each large enough for three threads."""
+    """Outputs and gradients of what is made of matrix products, in float64."""
     cases = [
         (matmul, "matmul", [(97, 1000), (1000, 130)], {}),
         (matmul, "affine", [(97, 1000), (130, 1000), (130,)], {}),
@@ -94,8 +95,10 @@ def products():
 def test_products_have_the_same_bits_for_the_same_number_of_threads(monkeypatch):
     found = {}
     for n in (1, 2, 3, 2, 3):
-        with_threads(n, monkeypatch)
+        handed = with_threads(n, monkeypatch)
         for name, results in products():
+            assert (len(handed) > 1) == (n > 1)  # forward and backward
+            handed.clear()
             for i, result in enumerate(results):
                 close(result, found.setdefault((name, i, 1), result), name)  # within rounding of one thread
                 np.testing.assert_array_equal(result, found.setdefault((name, i, n), result), name)

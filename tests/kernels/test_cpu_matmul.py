@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, check_pair, numbers
+from cpu_helpers import DTYPES, check_pair, numbers, with_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyslm.kernels.cpu import _blas, _parallel
+from tinyslm.kernels.cpu import _blas
 from tinyslm.kernels.cpu.matmul import affine_backward, affine_forward, matmul_backward, matmul_forward
 
 
@@ -54,17 +54,13 @@ def test_matmul_leaves_batches_and_vectors_to_numpy_and_the_rule():
 
 @pytest.mark.parametrize("shape", [(500, 70, 90), (90, 500, 300), (100, 2000, 1)])
 def test_a_large_product_is_shared_out_and_the_same(shape, monkeypatch):
-    monkeypatch.setattr(_parallel, "WORK_PER_THREAD", 1)
     rows, depth, columns = shape
     a, b, bias = (numbers(i, *s, dtype="float64") for i, s in enumerate([(rows, depth), (depth, columns), (columns,)]))
-    before = _parallel._threads
     found = []
-    try:
-        for threads in (1, 3, 3):
-            _parallel.set_num_threads(threads)
-            found.append(_blas.multiply(a, b.T.copy().T, np.full((rows, columns), np.nan), bias))
-    finally:
-        _parallel._threads, _parallel._pool = before, None
+    for threads in (1, 3, 3):
+        handed = with_threads(threads, monkeypatch)
+        found.append(_blas.multiply(a, b.T.copy().T, np.full((rows, columns), np.nan), bias))
+        assert len(handed) == (threads > 1 and rows * columns > 100)
     for one in found:
         np.testing.assert_allclose(one, a @ b + bias, rtol=1e-12, atol=1e-10)
     np.testing.assert_array_equal(found[1], found[2])  # the same bits for the same number of threads

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cpu_helpers import DTYPES, as_tuple, awkward, check_pair, close, numbers
+from cpu_helpers import DTYPES, as_tuple, awkward, check_pair, close, numbers, with_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyslm.kernels.cpu import _parallel, recurrent, recurrent_plain
+from tinyslm.kernels.cpu import recurrent, recurrent_plain
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 PAIRS = {name: (getattr(recurrent, f"{name}_forward"), getattr(recurrent, f"{name}_backward")) for name in GATES}
@@ -174,17 +174,21 @@ def test_fast_and_plain_agree_on_random_shapes(name, dtype, sizes, masked, rever
         close(got, want, f"{name} {sizes}: result {i}")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hidden", [5, 17])
+def test_what_fills_up_a_panel_stays_zero(hidden, dtype):
+    _, saved = recurrent.lstm_forward(*inputs("lstm", (3, 4, 2, hidden), dtype))
+    assert saved.cells[:, :hidden].any() and not saved.cells[:, hidden:].any()
+
+
 @pytest.mark.parametrize("name", GATES)
-def test_the_number_of_threads_changes_no_bit(name):
-    arrays = inputs(name, (13, 40, 30, 60), "float32")
+def test_the_number_of_threads_changes_no_bit(name, monkeypatch):
+    arrays = inputs(name, (13, 10, 30, 60), "float32")
     found = {}
-    before = _parallel.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            _parallel.set_num_threads(threads)
-            found[threads] = both(name, arrays, True, False)[1]
-    finally:
-        _parallel.set_num_threads(before)
+    for threads in (1, 2, 3):
+        handed = with_threads(threads, monkeypatch)
+        found[threads] = both(name, arrays, True, False)[1]
+        assert (len(handed) > 2) == (threads > 1)  # forward, backward, the weights' gradients
     for threads in (2, 3):
         for a, b in zip(found[1], found[threads], strict=True):
             np.testing.assert_array_equal(a, b)

@@ -42,7 +42,7 @@ def _in_use() -> str:
     name = device.backend()
     if name == "numba" and not device.probe(name).works:  # nobody asked for it: it is installed, and does not import
         return "numpy"
-    return f"numba (kernels from {device.SMALL:,} elements on)" if name == "numba" else name
+    return f"numba (kernels from the work of {device.SMALL:,} elements on)" if name == "numba" else name
 
 
 def _version(name: str) -> str:

@@ -138,7 +138,9 @@ class Op:
         self.kernels[backend] = kind(backend, where, **work)
 
     def plan(self, *inputs: Tensor) -> str:
-        """Which code would run for these inputs: "numpy", "numba" or "cuda"."""
+        """Which code would run for these inputs: "numpy", "numba" or "cuda". ShapeError if they don't fit together."""
+        if self.check_shapes is not None:
+            self.check_shapes(*[t.shape for t in inputs], **self.defaults)
         kernel = self.kernels.get(device.backend())
         return kernel.backend if kernel and kernel.serves([t._data for t in inputs]) else "numpy"
 

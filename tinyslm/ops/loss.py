@@ -90,8 +90,8 @@ def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothin
     g = g.unsqueeze(-1) if reduction == "none" else g
     share = Tensor.wrap(q.sum(axis=-1, keepdims=True))
     # A row that doesn't count may hold anything: softmax of -inf alone is NaN, and 0 times that is, too.
-    p = where(Tensor.wrap(share._data != 0), softmax(logits) * share, 0)
-    return g * (p - Tensor.wrap(q)), None
+    counted = where(Tensor.wrap(target._data != ignore_index).unsqueeze(-1), logits, 0)
+    return g * (softmax(counted) * share - Tensor.wrap(q)), None
 
 
 def _check_ignored(name: str, ignore_index: Any) -> None:

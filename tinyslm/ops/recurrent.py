@@ -20,7 +20,7 @@ from ..tensor import Tensor, raw
 from .elementwise import sigmoid, tanh, where
 from .shape import split, stack
 
-STEP = 1024  # a step over time counts as so many elements of one operation
+STEP = 512  # a step over time counts as so many elements: from 8 steps on, compiling soon pays
 
 
 def lstm_simple(x, h, c, w_ih, w_hh, b, mask=None, reverse=False):
