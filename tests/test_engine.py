@@ -196,8 +196,8 @@ def _chain(n):
     return x
 
 
-def test_a_chain_of_100_000_nodes():
-    x = _chain(100_000)
+def test_a_chain_longer_than_recursion_allows():
+    x = _chain(20_000)
     assert x.grad.item() == 1
     gc.collect()
 

@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 def test_the_examples_run(block, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"TINYSLM_BACKEND": "numpy", "PYTHONPATH": str(README.parent)},
+        env=os.environ | {"PYTHONPATH": str(README.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

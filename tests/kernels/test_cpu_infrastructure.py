@@ -40,9 +40,9 @@ def threads():
 
 def everything():
     """Outputs and gradients of every family."""
-    x, w, b, g = (numbers(i, *s, dtype="float32") for i, s in enumerate([(700, 512), (512,), (512,), (700, 512)]))
-    t = np.random.default_rng(0).integers(0, 512, 700)
-    q = numbers(9, 6, 200, 16, dtype="float32")
+    x, w, b, g = (numbers(i, *s, dtype="float32") for i, s in enumerate([(200, 128), (128,), (128,), (200, 128)]))
+    t = np.random.default_rng(0).integers(0, 128, 200)
+    q = numbers(9, 6, 60, 16, dtype="float32")
     results = []
 
     def run(pair, arrays, cotangent, **attributes):

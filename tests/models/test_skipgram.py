@@ -27,7 +27,7 @@ def trained(sentences=None, seed=0, **options):
     return train_skipgram(source, **{**SETTINGS, **options}, rng=np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize(("backend", "workers", "count"), [("numba", 1, 300), ("numba", 3, 600), ("numpy", 1, 60)])
+@pytest.mark.parametrize(("backend", "workers", "count"), [("numba", 1, 300), ("numba", 3, 600), ("numpy", 1, 30)])
 def test_words_of_a_topic_become_neighbours(backend, workers, count):
     with ts.use(backend):
         model = trained(two_topics(count), workers=workers, epochs=20)
