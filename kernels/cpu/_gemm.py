@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ._arrays import ready
 from ._jit import inline, jit
 from ._parallel import split
 from ._tile import ROWS, copy_row, lanes, make_tile, panel_width, turn
@@ -87,41 +88,77 @@ def turned_copy(a, row, rows, out):
             out[m, k] = a[row + k, m]
 
 
-def panels_of_rows(w: np.ndarray, out_width: int) -> np.ndarray:
-    """B = W^T for the rows of w (G, H, K): panels with K rows, in which each of the G parts has out_width columns."""
-    parts, _, depth = w.shape
+@inline
+def strips_of(n, width):
+    """How many panels of `width` columns hold n columns."""
+    return (n + width - 1) // width
+
+
+@inline
+def pack_columns(a, start, step, rows, columns, panels):
+    """B = A: panels (strips, rows or more, width). Row r begins at number start + r step of a, wherever that is."""
+    width = panels.shape[2]
+    for p in range(panels.shape[0]):
+        count, at = min(width, columns - p * width), start + p * width
+        for r in range(rows):
+            if count == width:
+                copy_row(a, at + r * step, panels, (p * panels.shape[1] + r) * width)
+            else:
+                for j in range(width):
+                    panels[p, r, j] = a[at + r * step + j] if j < count else 0
+
+
+@inline
+def pack_rows(a, start, step, rows, factor, panels):
+    """B = factor A^T: panels (strips, depth, width) with a row of A in each column; squares of vectors first."""
+    (_, depth, width), size = panels.shape, lanes(a)
+    whole_rows, whole_depth = rows // size * size, depth // size * size
+    for r in range(0, whole_rows, size):
+        for d in range(0, whole_depth, size):
+            turn(a, start + r * step + d, step, panels, (r // width * depth + d) * width + r % width, width)
+    for r in range(strips_of(rows, width) * width):
+        for d in range(whole_depth if r < whole_rows else 0, depth):
+            panels[r // width, d, r % width] = a[start + r * step + d] if r < rows else 0
+    if factor != 1:
+        for p in range(strips_of(rows, width)):
+            _scale(panels[p], factor)
+
+
+@inline
+def _scale(panel, factor):
+    for d in range(panel.shape[0]):
+        for j in range(panel.shape[1]):
+            panel[d, j] *= factor
+
+
+def panels_of_rows(w: np.ndarray) -> np.ndarray:
+    """B = W^T for the rows of w (G, H, K): panels with K rows; each of the G parts begins with a panel of its own."""
+    parts, columns, depth = w.shape
     width = panel_width(w.itemsize)
-    panels = np.empty((parts * out_width // width, depth, width), w.dtype)
-    _panels_of_rows(w, panels)
+    panels = np.empty((parts * padded(columns, w.dtype) // width, depth, width), w.dtype)
+    _pack_parts(ready(w).reshape(-1), parts, columns, panels)
     return panels
 
 
 @jit
-def _panels_of_rows(w, panels):
-    across, width = panels.shape[0] // w.shape[0], panels.shape[2]
-    for p in range(panels.shape[0]):
-        first = p % across * width
-        for j in range(width):
-            for k in range(w.shape[2]):
-                panels[p, k, j] = w[p // across, first + j, k] if first + j < w.shape[1] else 0
+def _pack_parts(w, parts, columns, panels):
+    across, depth = panels.shape[0] // parts, panels.shape[1]
+    for i in range(parts):
+        here = panels[i * across : (i + 1) * across]
+        pack_rows(w, i * columns * depth, depth, columns, w.dtype.type(1), here)
 
 
 def panels_of_columns(w: np.ndarray) -> np.ndarray:
     """B = W for w (R, N): panels with R rows."""
     width = panel_width(w.itemsize)
     panels = np.empty((-(-w.shape[1] // width), len(w), width), w.dtype)
-    _panels_of_columns(w, panels)
+    _pack_all(ready(w).reshape(-1), *w.shape, panels)
     return panels
 
 
 @jit
-def _panels_of_columns(w, panels):
-    for p in range(panels.shape[0]):
-        count = min(panels.shape[2], w.shape[1] - p * panels.shape[2])
-        for k in range(w.shape[0]):
-            panels[p, k, count:] = 0
-            for j in range(count):
-                panels[p, k, j] = w[k, p * panels.shape[2] + j]
+def _pack_all(w, rows, columns, panels):
+    pack_columns(w, 0, columns, rows, columns, panels)
 
 
 def gram(a: np.ndarray, panels: np.ndarray, ranges: Any) -> np.ndarray:

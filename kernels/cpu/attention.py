@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arrays import ready
-from ._gemm import WORK
+from ._gemm import WORK, pack_columns, pack_rows, strips_of
 from ._jit import inline, jit
 from ._math import dot, exp, row_max
 from ._parallel import split
-from ._product import pack_columns, pack_rows, strips_of
 from ._tile import panel_width
 from ._triangle import BLOCK, below, seen, sums, turned
 
@@ -142,14 +141,17 @@ def _backward(rows: tuple, saved: Saved, lead: tuple[int, ...], mask: Any, sizes
 
 
 def _sizes_of(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, scale: float | None) -> Sizes:
-    factor = q.dtype.type(1.0 / math.sqrt(max(1, q.shape[-1])) if scale is None else scale)
-    return Sizes(q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], panel_width(q.itemsize), factor, bool(causal))
+    return _sizes(q.dtype, (q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1]), causal, scale)
 
 
 def _sizes_of_parts(out: np.ndarray, heads: int, causal: bool) -> Sizes:
     time, size = out.shape[1], out.shape[2] // heads
-    factor = out.dtype.type(1.0 / math.sqrt(max(1, size)))
-    return Sizes(time, time, size, size, panel_width(out.itemsize), factor, bool(causal))
+    return _sizes(out.dtype, (time, time, size, size), causal, None)
+
+
+def _sizes(dtype: np.dtype, shape: tuple[int, int, int, int], causal: bool, scale: float | None) -> Sizes:
+    factor = 1.0 / math.sqrt(max(1, shape[2])) if scale is None else scale
+    return Sizes(*shape, panel_width(dtype.itemsize), dtype.type(factor), bool(causal))
 
 
 def _work(sizes: Sizes) -> int:

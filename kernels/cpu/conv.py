@@ -14,10 +14,10 @@ import numpy as np
 
 from ._arrays import as_rows, ready
 from ._blas import multiply_all
-from ._gemm import WORK, panels_of_columns
+from ._gemm import WORK, panels_of_columns, strips_of
 from ._jit import jit
 from ._parallel import split
-from ._product import product, strips_of
+from ._product import product
 
 
 def conv1d_forward(

@@ -3,9 +3,8 @@
 Bytes for n = rows * classes: read n, write n forward; none backward, unless the loss is not the end of the graph: then
 read n, write n. Operations: one exponential for each entry. Idea: the gradient needs the same exponentials as the loss,
 and is known but for the factor that comes from behind, which is 1 at the end of a graph. So forward makes it along with
-the loss, in the one copy of its logits that a loss ever holds, until
-backward has taken it. Reading the next row for its maximum in the loop that
-computes this row's exponentials lets memory and arithmetic work at the same time.
+the loss, in the one copy of its logits that a loss ever holds, until backward has taken it. Reading the next row for
+its maximum in the loop that computes this row's exponentials lets memory and arithmetic work at the same time.
 """
 
 from typing import Any

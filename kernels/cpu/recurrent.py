@@ -118,7 +118,7 @@ def _forward(
         np.empty((count, cell.blocks * across), x.dtype),
         room((count, across) if cell.states > 1 else (0, across), x.dtype),
     )
-    panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn), across)
+    panels = panels_of_rows(_joined(cell, w_ih, w_hh, b, b_hn))
     state, y = [np.array(s, order="C") for s in states], np.empty((batch, time, hidden), x.dtype)
     if mask is not None:
         y.fill(0)

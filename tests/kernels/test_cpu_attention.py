@@ -6,7 +6,7 @@ import pytest
 from cpu_helpers import DTYPES, check_pair, close, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyslm.kernels.cpu import _gemm, _product, _tile, _triangle
+from tinyslm.kernels.cpu import _gemm, _tile, _triangle
 from tinyslm.kernels.cpu._parallel import get_num_threads, set_num_threads
 from tinyslm.kernels.cpu.attention import (
     attention_backward,
@@ -181,7 +181,7 @@ def test_products_below_an_edge(dtype, rows, columns, depth, edge):
 
 @numba.njit
 def pack_rows(a, start, step, rows, factor, panels):
-    _product.pack_rows(a, start, step, rows, factor, panels)
+    _gemm.pack_rows(a, start, step, rows, factor, panels)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

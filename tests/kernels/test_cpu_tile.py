@@ -137,7 +137,7 @@ def test_turned_copy(dtype, rows, m, more):
 def test_panels_of_rows(dtype):
     w = numbers(0, 2, 5, 3, dtype=dtype)
     across = _gemm.padded(5, dtype)
-    panels = _gemm.panels_of_rows(w, across)
+    panels = _gemm.panels_of_rows(w)
     whole = panels.transpose(1, 0, 2).reshape(3, 2, across)
     np.testing.assert_array_equal(whole[:, :, :5], w.transpose(2, 0, 1))
     assert not whole[:, :, 5:].any()
