@@ -1,7 +1,7 @@
 """Convolution against torch."""
 
 import pytest
-from cpu_helpers import DTYPES, check_pair, numbers
+from cpu_helpers import DTYPES, check_pair, numbers, with_threads
 from drawn import arrays, dtypes, held
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,3 +35,14 @@ def test_random_shapes(dtype, batch, channels, outputs, window, more):
 def test_drawn_arrays_of_no_channels_too(data, dtype, batch, channels, outputs, options):
     x, w, b = (data.draw(arrays(s, dtype)) for s in ((batch, channels, 7), (outputs, channels, 3), (outputs,)))
     held(ts.conv1d, (conv1d_forward, conv1d_backward), [x, w, b], **options)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "dilation": 3}, {"stride": 3, "dilation": 2}])
+@pytest.mark.parametrize("threads", [1, 5])
+def test_sequences_longer_than_a_tile_on_several_threads(options, threads, monkeypatch):
+    torch = pytest.importorskip("torch")
+    handed = with_threads(threads, monkeypatch)
+    arrays = numbers(0, 2, 5, 1300), numbers(1, 19, 5, 4), numbers(2, 19)
+    check_pair((conv1d_forward, conv1d_backward), lambda x, w, b: torch.conv1d(x, w, b, **options), arrays, **options)
+    assert bool(handed) == (threads > 1)
