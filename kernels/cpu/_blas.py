@@ -41,11 +41,12 @@ def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray | Non
 
 def multiply_all(products: Sequence[Product]) -> None:
     """Several products at once: each thread computes its share of every one of them, so they meet only once."""
-    count = sum(a.size * b.shape[1] for a, b, _, _ in products)  # of multiply-adds
-    shares = min(get_num_threads(), count // WORK // _parallel.WORK_PER_THREAD)
+    count = sum([a.size * b.shape[1] for a, b, _, _ in products])  # of multiply-adds
     if count <= ALONE:
         _multiply(products)
-    elif shares > 1 and _controls() is not NOTHING:
+        return
+    shares = min(get_num_threads(), count // WORK // _parallel.WORK_PER_THREAD)
+    if shares > 1 and _controls() is not NOTHING:
         _split(lambda start, stop: _multiply_shares(products, start, stop, shares), shares, count // WORK)
     else:
         _multiply_alone(products)

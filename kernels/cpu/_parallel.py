@@ -7,20 +7,24 @@ results have the same bits for every number of threads, too. Products by NumPy's
 adds up may depend on the shape of a piece, and they then agree within rounding.
 """
 
+from __future__ import annotations
+
 import collections
 import contextvars
+import functools
 import itertools
 import os
+import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import ClassVar
 
 WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
 BLOCKS = 16  # partial sums of a reduction across rows
 
+Task = Callable[[int, int], object]
+
 _threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
 _refused: set[str] = set()  # what TINYSLM_NUM_THREADS was and can't be; it is said once
 _untold = False  # this process came out of a fork, and nobody has been told yet what that costs
 
@@ -42,55 +46,105 @@ def set_num_threads(n: int) -> None:
 
     What is left to NumPy alone (vectors, batches of matrices) keeps its own setting, OPENBLAS_NUM_THREADS and the like.
     """
-    global _threads, _pool, _untold
+    global _threads, _untold
     if n < 1:
         raise ValueError(f"Expected n >= 1 threads. Got {n}.")
-    # The pool is not shut down: another thread may be using it. Its threads end when nobody holds it any more.
-    _threads, _pool, _untold = int(n), None, False
+    _threads, _untold = int(n), False
 
 
-def split(task: Callable[[int, int], object], size: int, work: int, grain: int = 1) -> None:
+def split(task: Task, size: int, work: int, grain: int = 1) -> None:
     """Call `task(start, stop)` on pieces that cover range(size), in threads if `work` element operations pay for it.
 
     Pieces begin at multiples of `grain`.
     """
-    pieces = min(get_num_threads(), work // WORK_PER_THREAD, -(-size // grain))
-    if pieces <= 1:
-        if _untold and work // WORK_PER_THREAD > 1:
+    pieces = min(work // WORK_PER_THREAD, -(-size // grain))
+    if pieces > 1:
+        pieces = min(pieces, get_num_threads())
+        if _untold:
             _tell()
+    if pieces > 1:
+        cuts = [min(size, -(-size * i // (pieces * grain)) * grain) for i in range(pieces + 1)]
+        _Share(task, list(itertools.pairwise(cuts))).do()
+    else:
         task(0, size)
-        return
-    cuts = [min(size, -(-size * i // (pieces * grain)) * grain) for i in range(pieces + 1)]
-    todo = collections.deque(itertools.pairwise(cuts))
-
-    def work_off() -> None:
-        while (piece := _next(todo)) is not None:
-            task(*piece)
-
-    pool = _get_pool()
-    # A copy of the context each, in which NumPy keeps what `np.errstate` chose.
-    helpers = [pool.submit(contextvars.copy_context().run, work_off) for _ in range(pieces - 1)]
-    try:
-        work_off()
-    finally:
-        _wait_for(helpers)
 
 
-def _wait_for(helpers: list[Future]) -> None:
-    """All that have begun, also when one has failed: the others may still be writing. Then raise the first error.
+class _Share:
+    """The pieces of one call. Whoever is free takes the next; a helper that has not begun is not waited for."""
 
-    One that has not begun, since its core is busy, is not waited for.
+    def __init__(self, task: Task, pieces: list[tuple[int, int]]):
+        self.task, self.todo, self.count = task, collections.deque(pieces), len(pieces)
+        self.finished, self.done = itertools.count(1), threading.Lock()
+        self.errors: list[BaseException] = []
+        self.done.acquire()
+
+    def do(self) -> None:
+        """All pieces, together with the helpers that are free. Raises the first error, once nobody writes any more."""
+        for _ in range(self.count - 1):
+            helper = _free_helper()
+            if helper is not None:  # a copy of the context each, in which NumPy keeps what `np.errstate` chose
+                helper.hand(functools.partial(contextvars.copy_context().run, self.take))
+        self.take()
+        self.done.acquire()
+        if self.errors:
+            raise self.errors[0]
+
+    def take(self) -> None:
+        """Piece after piece until none is left; after an error the rest is left undone."""
+        while True:
+            try:
+                piece = self.todo.popleft()
+            except IndexError:
+                return
+            try:
+                if not self.errors:
+                    self.task(*piece)
+            except BaseException as error:
+                self.errors.append(error)
+            if next(self.finished) == self.count:
+                self.done.release()
+
+
+class _Helper(threading.Thread):
+    """A thread that waits for a task, does it, and waits again.
+
+    A lock wakes it in half the time that a `ThreadPoolExecutor` takes, and a training step hands over a hundred times.
     """
-    errors = [helper.exception() for helper in helpers if not helper.cancel()]
-    for error in filter(None, errors):
-        raise error
+
+    idle: ClassVar[collections.deque[_Helper]] = collections.deque()
+    count: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__(name="tinyslm", daemon=True)
+        self.wake, self.todo = threading.Lock(), _nothing
+        self.wake.acquire()
+        _Helper.count += 1
+        self.start()
+
+    def hand(self, todo: Callable[[], object]) -> None:
+        """Let it do this; it must be idle, and `todo` must not raise."""
+        self.todo = todo
+        self.wake.release()
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while True:
+            self.wake.acquire()
+            self.todo()
+            self.todo = _nothing  # arrays that it held are free again
+            self.idle.append(self)
 
 
-def _next(todo: collections.deque) -> Any:
+def _nothing() -> None:
+    pass
+
+
+def _free_helper() -> _Helper | None:
+    """One that is idle; else a new one, while there are fewer than are wanted beside the calling thread; else None."""
     try:
-        return todo.popleft()
+        return _Helper.idle.pop()
     except IndexError:
-        return None
+        return _Helper() if _Helper.count < get_num_threads() - 1 else None
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -105,19 +159,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _get_pool() -> ThreadPoolExecutor:
-    global _pool
-    pool = _pool  # looked at once: `set_num_threads` in another thread may take it away at any moment
-    if pool is None:
-        _pool = pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), thread_name_prefix="tinyslm")
-    return pool
-
-
 def _after_fork() -> None:
     # The threads did not come along into the child: waiting for them would never end.
-    global _threads, _pool, _untold
+    global _threads, _untold
     _untold = get_num_threads() > 1
-    _threads, _pool = 1, None
+    _threads, _Helper.count = 1, 0
+    _Helper.idle.clear()
 
 
 def _refuse(chosen: str) -> None:

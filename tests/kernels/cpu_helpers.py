@@ -72,11 +72,10 @@ def numbers(seed, *shape, dtype="float64", scale=1.0):
 def with_threads(n, monkeypatch):
     """n threads from now on in this test, also where there is little work: every size is cut into pieces.
 
-    Returns a list that grows each time work is handed to other threads.
+    Returns a list that grows each time work is handed to another thread.
     """
-    real, handed = _parallel._get_pool, []
+    real, handed = _parallel._free_helper, []
     monkeypatch.setattr(_parallel, "_threads", n)
-    monkeypatch.setattr(_parallel, "_pool", None)
     monkeypatch.setattr(_parallel, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(_parallel, "_get_pool", lambda: handed.append(n) or real())
+    monkeypatch.setattr(_parallel, "_free_helper", lambda: handed.append(n) or real())
     return handed

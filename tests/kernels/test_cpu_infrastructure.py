@@ -1,12 +1,13 @@
 """Threads, fork, the cache of compiled kernels, and what importing costs."""
 
+import collections
 import os
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     for n in (1, 2, 3):
         handed = with_threads(n, monkeypatch)
         found.append(everything())
-        assert len(handed) == (15 if n > 1 else 0)  # seven families, forward and backward, and Adam
+        assert len(handed) == 15 * (n - 1)  # seven families, forward and backward, and Adam
     for one, two, three in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three)
@@ -279,19 +280,16 @@ def test_overlapping_calls_with_one_thread_leave_the_setting_as_it_was(monkeypat
 @pytest.mark.parametrize("new", [1, 2, 4])
 def test_the_number_of_threads_may_change_while_another_thread_computes(threads, new, monkeypatch):
     threads(3)
-    pieces, get_pool = [], _parallel._get_pool
+    pieces, free_helper = [], _parallel._free_helper
 
     def and_then_another_thread_changes_it():
-        pool = get_pool()
+        helper = free_helper()
         threads(new)
-        return pool
+        return helper
 
-    monkeypatch.setattr(_parallel, "_get_pool", and_then_another_thread_changes_it)
+    monkeypatch.setattr(_parallel, "_free_helper", and_then_another_thread_changes_it)
     _parallel.split(lambda a, b: pieces.append((a, b)), 90, 1 << 30)
     assert sorted(pieces) == [(0, 30), (30, 60), (60, 90)]
-    monkeypatch.undo()
-    threads(1)
-    assert get_pool().submit(lambda: 3).result() == 3  # cut into pieces before, but asked for only now
 
 
 @pytest.mark.parametrize(("chosen", "found"), [("3", 3), (" 2 ", 2), ("", None)])
@@ -317,15 +315,57 @@ def test_a_number_of_threads_that_is_none_is_left_aside_and_told_once(chosen, mo
 
 
 def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch):
-    class Busy:  # a pool whose threads never come to it
-        def submit(self, *task):
-            return Future()
+    class Busy:  # it never comes to it
+        def hand(self, todo):
+            pass
 
-    monkeypatch.setattr(_parallel, "_get_pool", Busy)
+    monkeypatch.setattr(_parallel, "_free_helper", Busy)
     monkeypatch.setattr(_parallel, "get_num_threads", lambda: 3)
     done = []
     _parallel.split(lambda start, stop: done.append((start, stop)), 30, 10**9)
     assert done == [(0, 10), (10, 20), (20, 30)]
+
+
+def test_no_more_helpers_than_wanted_and_they_come_back(threads, monkeypatch):
+    threads(3)
+    monkeypatch.setattr(_parallel._Helper, "count", 0)
+    monkeypatch.setattr(_parallel._Helper, "idle", collections.deque())
+    helpers = [_parallel._free_helper() for _ in range(3)]
+    assert helpers[2] is None
+    done = threading.Semaphore(0)
+    for _ in range(2):  # both are asked twice
+        for helper in helpers[:2]:
+            helper.hand(done.release)
+            assert done.acquire(timeout=10)
+        while len(_parallel._Helper.idle) < 2:
+            time.sleep(0.001)
+        assert {_parallel._free_helper(), _parallel._free_helper()} == set(helpers[:2])
+
+
+@pytest.mark.parametrize("here_fails", [True, False])
+def test_an_error_in_one_piece_waits_for_the_other(threads, here_fails):
+    threads(2)
+    here, ended, both = threading.get_ident(), [], threading.Barrier(2)
+
+    def task(start, stop):
+        both.wait(10)
+        if (threading.get_ident() == here) == here_fails:
+            raise OverflowError
+        time.sleep(0.05)
+        ended.append(start)
+
+    with pytest.raises(OverflowError):
+        _parallel.split(task, 2, 1 << 30)
+    assert len(ended) == 1
+
+
+def test_after_an_error_the_rest_is_left_undone(threads, monkeypatch):
+    threads(4)
+    monkeypatch.setattr(_parallel, "_free_helper", lambda: None)
+    begun = []
+    with pytest.raises(ZeroDivisionError):
+        _parallel.split(lambda start, stop: begun.append(start) or 1 // (start - 1), 4, 1 << 30)
+    assert begun == [0, 1]
 
 
 def test_callers_and_tasks_inside_tasks_share_the_helpers(threads):
