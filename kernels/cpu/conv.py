@@ -4,8 +4,9 @@ The window's element k at all places l is the sequence itself, moved by k d step
 
     y_l = b + sum_k W_k x_(l s + k d)      dx_(l s + k d) += W_k^T g_l      dW_k = sum_l g_l x_(l s + k d)^T
 
-so every k is a product of matrices that are there already, and no window is copied out. Operations: 2 B L K C O
-forward, twice that backward. Bytes: x, y and their gradients once, the weights once for each sequence.
+so every k is a product of matrices that are there already, and no window is copied out. For dW a thread transposes 256
+places of x at a time, once for all k. Operations: 2 B L K C O forward, twice that backward. Bytes: x, y and their
+gradients once, the weights once for each sequence.
 """
 
 from typing import Any
@@ -17,7 +18,6 @@ from ._blas import multiply as multiply_matrices
 from ._gemm import DEPTH, WORK, multiply, pack_columns, panels_of_columns, strips_of, turned_copy
 from ._jit import jit
 from ._parallel import split
-from ._product import product
 from ._tile import panel_width
 
 
@@ -29,7 +29,7 @@ def conv1d_forward(
     y (B, O, L) lies in memory as (B, L, O).
     """
     outputs, channels, size = weight.shape
-    rows = _padded(x.transpose(0, 2, 1), padding)
+    rows = _padded(x.transpose(0, 2, 1), padding, stride)
     y = np.empty((len(x), _places(x, size, stride, padding, dilation), outputs), x.dtype)
     panels = panels_of_columns(ready(weight.transpose(2, 1, 0)).reshape(size * channels, outputs))
     b, work = ready(bias), y.size * size * channels // WORK
@@ -93,15 +93,24 @@ def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padd
     return found.reshape(strips * width, channels, size)[:outputs]
 
 
+# `stride` steps taken as one row, the rows that one element of the window meets lie in one piece. What `multiply` gets
+# as a column may then lie in a later row, and a window, as depth, may be longer than a row: memory goes on.
+
+
 @jit
 def _convolve(x, panels, bias, size, stride, dilation, y, start, stop):
-    time, channels, places, strips = x.shape[1], x.shape[2], y.shape[1], panels.shape[0]
-    sums = np.empty((places, strips * panels.shape[2]), x.dtype)
-    row, at_once = sums.shape[1], size if dilation == 1 else 1  # a window without holes lies in one piece
+    (batch, time, channels), places, strips = x.shape, y.shape[1], panels.shape[0]
+    rows, sums = (
+        x.reshape(batch * time // stride, stride * channels),
+        np.empty((places, strips * panels.shape[2]), x.dtype),
+    )
+    at_once = size if dilation == 1 else 1  # a window without holes lies in one piece
     for b in range(start, stop):
         for k in range(0, size, at_once):
-            at, depth = (b * time + k * dilation) * channels, at_once * channels
-            product(places, x, at, stride * channels, depth, panels, 0, strips, k * channels, sums, 0, row, k > 0)
+            for d in range(0, max(1, at_once * channels), DEPTH):
+                row, column, first = b * (time // stride), k * dilation * channels + d, k * channels + d
+                depth, add = min(DEPTH, at_once * channels - d), first > 0
+                multiply(rows, row, places, column, depth, panels, 0, strips, first, sums, 0, 0, add)
         for i in range(places):
             for j in range(y.shape[2]):
                 y[b, i, j] = sums[i, j] + bias[j]
@@ -109,26 +118,24 @@ def _convolve(x, panels, bias, size, stride, dilation, y, start, stop):
 
 @jit
 def _spread(g, panels, size, stride, padding, dilation, dx, start, stop):
-    places, outputs, time, channels = g.shape[1], g.shape[2], dx.shape[1], dx.shape[2]
+    (batch, places, outputs), time, channels = g.shape, dx.shape[1], dx.shape[2]
     strips = strips_of(channels, panels.shape[2])
-    sums = np.empty((time + 2 * padding, strips * panels.shape[2]), g.dtype)
-    row = sums.shape[1]
+    across = strips * panels.shape[2]
+    sums = np.empty((strips_of(time + 2 * padding, stride), stride * across), g.dtype)
+    rows, steps = g.reshape(batch * places, outputs), sums.reshape(-1, across)
     for b in range(start, stop):
         sums[:] = 0
         for k in range(size):
-            at, to, first = b * places * outputs, k * dilation * row, k * strips
-            product(places, g, at, outputs, outputs, panels, first, first + strips, 0, sums, to, stride * row, True)
+            column, first, last = k * dilation * across, k * strips, (k + 1) * strips
+            multiply(rows, b * places, places, 0, outputs, panels, first, last, 0, sums, 0, column, True)
         for t in range(time):
             for j in range(channels):
-                dx[b, t, j] = sums[padding + t, j]
+                dx[b, t, j] = steps[padding + t, j]
 
 
 @jit
 def _window_sums(x, g, places, outputs, size, stride, dilation, sums, start, stop):
-    """sums[p K + k] += x_k^T g of window element k and the outputs of panel p, for p K + k from start to stop.
-
-    `stride` steps of x taken as one row, the rows of x that element k meets lie in one piece.
-    """
+    """sums[p K + k] += x_k^T g of window element k and the outputs of panel p, for p K + k from start to stop."""
     (batch, time, channels), width = x.shape, sums.shape[2]
     rows, reach = x.reshape(batch * time // stride, stride * channels), dilation * (size - 1) // stride
     turned = np.empty((stride * channels, DEPTH + reach), x.dtype)
