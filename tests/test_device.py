@@ -13,7 +13,7 @@ import pytest
 import tinyslm as ts
 from tinyslm import device
 from tinyslm.engine import Op
-from tinyslm.errors import BackendError
+from tinyslm.errors import BackendError, OptionError
 
 
 def test_use_chooses_and_a_block_restores():
@@ -45,6 +45,16 @@ def test_unknown_and_missing_backends_say_what_to_do():
     if not device.probe("cuda").works:
         with pytest.raises(BackendError, match="Remedy"):
             ts.use("cuda")
+
+
+@pytest.mark.parametrize("small", [-1, 1.5, True, "100", None, float("nan")])
+def test_small_is_a_whole_number(small):
+    before = device.State.small
+    with pytest.raises(OptionError, match="use: expected small as a whole number of at least 0, got"):
+        ts.use("numba", small=small)
+    assert device.State.small == before
+    with ts.use("numba", small=np.int64(3)):
+        assert device.State.small == 3
 
 
 @pytest.mark.parametrize("cuda", [12, 13])

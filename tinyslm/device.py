@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, ShapeError
+from .errors import BackendError, OptionError, ShapeError
 
 SMALL = 4096
 NAMES = ("numpy", "numba", "cuda")
@@ -133,15 +133,18 @@ class use:
 
     Raises:
         BackendError: the backend is unknown or not available here, with the reason and the remedy.
+        OptionError: `small` is no whole number of at least 0.
     """
 
     def __init__(self, name: str, small: int = SMALL):
+        if isinstance(small, bool) or not isinstance(small, (int, np.integer)) or small < 0:
+            raise OptionError(f"use: expected small as a whole number of at least 0, got {small!r}")
         if name not in NAMES:
             raise BackendError(f"There is no such backend.\n  Expected: one of {', '.join(NAMES)}\n  Got: {name!r}")
         found = probe(name)
         if not found.works:
             raise BackendError(f"The backend {name!r} is not available: {found.why}\n  Remedy: {found.remedy}")
-        self.name, self.small = name, small
+        self.name, self.small = name, int(small)
         self._before = [self._switch()]
         self._entered = False
 

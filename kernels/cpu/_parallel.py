@@ -17,6 +17,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import ClassVar
 
 WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
@@ -47,8 +48,8 @@ def set_num_threads(n: int) -> None:
     What is left to NumPy alone (vectors, batches of matrices) keeps its own setting, OPENBLAS_NUM_THREADS and the like.
     """
     global _threads, _untold
-    if n < 1:
-        raise ValueError(f"Expected n >= 1 threads. Got {n}.")
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+        raise ValueError(f"Expected n as a whole number of at least 1. Got {n!r}.")
     _threads, _untold = int(n), False
 
 

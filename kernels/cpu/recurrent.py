@@ -204,8 +204,8 @@ def _range(cell: Cell, block: int, hidden: int, end: int) -> tuple[int, int]:
 
 def _wanted(needs: tuple, gradients: tuple) -> tuple:
     """One entry for each input; a mask that came as an input has no gradient."""
-    padded = gradients + (None,) * (len(needs) - len(gradients))
-    return tuple(d if need else None for d, need in zip(padded, needs, strict=True))
+    filled = gradients + (None,) * (len(needs) - len(gradients))
+    return tuple(d if need else None for d, need in zip(filled, needs, strict=True))
 
 
 # The loops over time. A step's rows lie together, and within a step those of a thread's sequences start .. stop.

@@ -25,10 +25,10 @@ def max_forward(x: np.ndarray, dim: Any = None, keepdim: bool = False) -> tuple[
 def max_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, dim: Any = None, keepdim: bool = False
 ) -> tuple | None:
-    """dx_i = g / (number of entries that are largest) for each of them, else 0; None for several dimensions at a time,
-    which are left to the rule.
+    """dx_i = g / (number of entries that are largest) for each of them, else 0; None for several dimensions at a time
+    and for a single number, which are left to the rule.
     """
-    if not isinstance(dim, int):
+    if not isinstance(dim, int) or arrays[0].ndim == 0:
         return None
     if not needs[0]:
         return (None,)

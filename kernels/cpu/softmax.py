@@ -39,12 +39,12 @@ def log_softmax_backward(g: Any, out: Any, saved: Any, arrays: tuple, needs: tup
 
 
 def _map_rows(kernel: Callable, dim: int, *arrays: np.ndarray) -> np.ndarray:
-    """Run kernel(*inputs, output, start, stop) on the rows along `dim`."""
-    moved = [np.moveaxis(a, dim, -1) for a in arrays]
+    """Run kernel(*inputs, output, start, stop) on the rows along `dim`; a single number is a row."""
+    moved = [np.moveaxis(a if a.ndim else a.reshape(1), dim, -1) for a in arrays]
     rows = [as_rows(a) for a in moved]
     out = np.empty_like(rows[0])
     split(lambda start, stop: kernel(*rows, out, start, stop), len(out), EXP_WORK * out.size)
-    return np.moveaxis(out.reshape(moved[0].shape), -1, dim)
+    return np.moveaxis(out.reshape(moved[0].shape), -1, dim).reshape(arrays[0].shape)
 
 
 @jit

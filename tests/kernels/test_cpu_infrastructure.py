@@ -132,8 +132,9 @@ def test_little_work_stays_in_the_calling_thread_and_errors_come_back(threads):
     assert pieces == [(0, 100)]
     with pytest.raises(ZeroDivisionError):
         _parallel.split(lambda a, b: 1 // (a * 0), 100, 1 << 30)
-    with pytest.raises(ValueError, match="n >= 1"):
-        threads(0)
+    for n in (0, -1, 1.5, True, "2", float("nan")):
+        with pytest.raises(ValueError, match="Expected n as a whole number of at least 1. Got "):
+            threads(n)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

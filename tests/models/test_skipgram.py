@@ -90,8 +90,9 @@ def test_long_lines_are_read_in_pieces(tmp_path, monkeypatch, split):
     assert sizes[0] == sizes[-1] == 2 and max(sizes) == 3 and min(sizes) > 0
 
 
-def test_rare_words_go_before_the_windows_are_laid():
-    corpus = parts.read_corpus([["b", "x", "a", "b"], ["y"], ["a", "b"], []], min_count=2)
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+def test_rare_words_go_before_the_windows_are_laid(kind):
+    corpus = parts.read_corpus(map(kind, [["b", "x", "a", "b"], ["y"], ["a", "b"], []]), min_count=2)
     assert corpus.vocabulary.tokens == ("b", "a") and corpus.counts().tolist() == [3, 2]
     assert corpus.words.tolist() == [0, 1, 0, 1, 0] and corpus.starts.tolist() == [0, 3, 5]
 

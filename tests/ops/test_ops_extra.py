@@ -298,6 +298,35 @@ def test_an_ignored_row_may_hold_anything(small):
     assert (found[1:] == 0).all() and np.isfinite(found[0]).all()
 
 
+@pytest.mark.parametrize("small", [0, 10**6])
+@pytest.mark.parametrize(("name", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_a_step_that_does_not_count_may_hold_anything(name, gates, small):
+    mask = np.array([[True, False, True], [True, True, False]])
+    states = [draw(2, 4)] * (2 if name == "lstm" else 1)
+    rest = [draw(4 * gates, 5), draw(4 * gates, 4), draw(4 * gates), *[draw(4)] * (name == "gru")]
+    x = np.where(mask[:, :, None], draw(2, 3, 5), 0.0)
+    found = []
+    with ts.use("numba", small):
+        for hidden in (0.0, np.nan):
+            given = np.where(mask[:, :, None], x, hidden)
+            found.append(gradient(lambda *a: METHODS[name](*a, mask=mask)[0], given, *states, *rest))
+    for with_zeros, with_nan in zip(*found, strict=True):
+        np.testing.assert_array_equal(with_nan, with_zeros)
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "logsumexp", "prod", "var", "std", "softmax"])
+def test_a_single_number_has_one_dimension_to_reduce(name, dim):
+    for small in (0, 10**6):
+        with ts.use("numba", small), np.errstate(all="ignore"):
+            one, row = (leaf(value) for value in (2.0, [2.0]))
+            results = [METHODS[name](t, dim=dim) for t in (one, row)]
+            assert results[0].shape == ()
+            np.testing.assert_array_equal(results[0].numpy(), results[1].numpy().reshape(()))
+            gradients = [ts.grad(y.sum(), [t])[0].numpy().reshape(()) for y, t in zip(results, (one, row), strict=True)]
+            np.testing.assert_array_equal(*gradients)
+
+
 def test_cross_entropy_of_extreme_logits_is_finite():
     x = np.array([[1e4, -1e4], [-1e4, 1e4]])
     value, grad = (
@@ -457,6 +486,7 @@ def test_gather_and_nll_refuse_what_numpy_would_let_pass():
 
 
 X, IDS = draw(4, 6).astype(np.float32), np.array([0, 1, 5, 2])
+ONES = np.ones((2, 6), np.float32)
 
 
 REFUSED = [
@@ -490,6 +520,23 @@ REFUSED = [
     (OptionError, "label_smoothing from 0 to 1, got nan", lambda: ts.cross_entropy(X, IDS, label_smoothing=math.nan)),
     (OptionError, "integer as ignore_index, got None", lambda: ts.cross_entropy(X, IDS, ignore_index=None)),
     (OptionError, "integer as ignore_index, got None", lambda: ts.nll_loss(X, IDS, ignore_index=None)),
+    *[
+        (
+            ShapeError,
+            r"at least one class.*\n.*V of at least 1\n  Got: \(4, 0\)",
+            lambda f=f: f(ts.tensor(X[:, :0]), IDS),
+        )
+        for f in (ts.cross_entropy, ts.nll_loss)
+    ],
+    *[
+        (
+            OptionError,
+            f"norm: expected an eps of at least 0, got {eps}",
+            lambda f=f, n=n, eps=eps: f(X, *ONES[:n], eps=eps),
+        )
+        for f, n in ((ts.layer_norm, 2), (ts.rms_norm, 1), (ts.batch_norm, 2))
+        for eps in (-1.0, math.nan, None)
+    ],
     (OptionError, "integer as seed, got 1.5", lambda: ts.dropout(X, seed=1.5)),
     (OptionError, "p from 0 to 1, got 1.5", lambda: ts.dropout(X, p=1.5)),
     (OptionError, "'none' or 'tanh', got 'Tanh'", lambda: ts.gelu(X, approximate="Tanh")),
@@ -516,6 +563,29 @@ REFUSED = [
     ),
     (OptionError, "self_attention: expected heads .* got 2.0", lambda: ts.self_attention(X[None], heads=2.0)),
     (OptionError, "self_attention: expected heads .* got True", lambda: ts.self_attention(X[None], heads=True)),
+    (OptionError, "self_attention: expected heads .* got 0", lambda: ts.self_attention(X[None], heads=0)),
+    (ShapeError, r"of 3 heads\n  Got: \(2, 4, 24\), which is D = 8", lambda: ts.self_attention(np.ones((2, 4, 24)), 3)),
+    *[
+        (
+            OptionError,
+            "attention: expected scale as a number or None, got 'x'",
+            lambda q=q: ts.attention(q, q, q, scale="x"),
+        )
+        for q in (X, np.ones((80, 80)))  # the rule, the kernel
+    ],
+    *[
+        (
+            OptionError,
+            message,
+            lambda options=options: ts.conv1d(np.ones((1, 2, 9)), np.ones((3, 2, 2)), np.ones(3), **options),
+        )
+        for options, message in (
+            ({"padding": 1.5}, "conv1d: expected padding as a whole number of at least 0, got 1.5"),
+            ({"padding": -1}, "conv1d: expected padding as a whole number of at least 0, got -1"),
+            ({"stride": 1.5}, "whole numbers of at least 1, got 2, 1.5, 1"),
+            ({"dilation": 0}, "whole numbers of at least 1, got 2, 1, 0"),
+        )
+    ],
     (OptionError, "attention: expected causal as True or False, got 'no'", lambda: ts.attention(X, X, X, causal="no")),
     (OptionError, "sum: expected keepdim as True or False, got 'no'", lambda: ts.tensor(X).sum(0, "no")),
     *[

@@ -33,7 +33,7 @@ CHUNK = 200_000  # words that a worker trains on before it looks whether it shou
 NOISE_POWER = 0.75
 END = "\0"  # behind each sentence, while its words are read
 
-Sentences = Iterable[list[str]]
+Sentences = Iterable[Iterable[str]]
 
 
 class SkipGram:
@@ -260,6 +260,7 @@ def _joined(sentences: Sentences) -> Iterator[list[str]]:
     for words in sentences:
         if isinstance(words, str):
             raise DataError("source: expected a path, or sentences as lists of words; got a list of texts, not yet cut")
+        words = list(words)
         _refuse_end(END in words)
         block += words
         block.append(END)

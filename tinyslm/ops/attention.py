@@ -1,7 +1,7 @@
 """Scaled dot-product attention, one operation with a fused kernel, and its composition as the reference."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ def _attention_shape(q, k, v, mask, causal, scale):
         )
     if q[-1] == 0:
         raise ShapeError(f"attention: expected queries and keys of at least one number (D >= 1), got q {q}, k {k}")
+    if scale is not None and not isinstance(scale, Real):
+        raise OptionError(f"attention: expected scale as a number or None, got {scale!r}")
     _check_mask("attention", mask, (*q[:-1], k[-2]))
 
 
@@ -144,12 +146,13 @@ def self_attention(xp, qkv, heads=1, mask=None, causal=False):
 
 @self_attention.shape
 def _self_attention_shape(qkv, heads, mask, causal):
-    if isinstance(heads, bool) or not isinstance(heads, Integral):
+    if isinstance(heads, bool) or not isinstance(heads, Integral) or heads < 1:
         raise OptionError(f"self_attention: expected heads as a whole number of at least 1, got {heads!r}")
-    if len(qkv) != 3 or heads < 1 or qkv[2] % (3 * heads) or qkv[2] == 0:
+    if len(qkv) != 3 or qkv[2] % (3 * heads) or qkv[2] == 0:
         raise ShapeError(
-            f"self_attention: the shapes do not fit.\n  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
-            f"  Got: {qkv}"
+            "self_attention: the shapes do not fit.\n"
+            f"  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
+            f"  Got: {qkv}" + (f", which is D = {qkv[2] / 3:g}" if len(qkv) == 3 else "")
         )
     _check_mask("self_attention", mask, (qkv[0], int(heads), qkv[1], qkv[1]))
 

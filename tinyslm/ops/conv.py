@@ -3,6 +3,8 @@
 `unfold` lays the windows of a sequence side by side and `fold` adds windows back; each is the other's derivative.
 """
 
+from numbers import Integral
+
 import numpy as np
 
 from ..engine import composed, composition_forward, composition_rule, op
@@ -22,8 +24,11 @@ def unfold(xp, x, size=1, stride=1, dilation=1):
 
 @unfold.shape
 def _unfold_shape(x, size, stride, dilation):
-    if min(size, stride, dilation) < 1:
-        raise OptionError(f"expected size, stride and dilation of at least 1, got {size}, {stride}, {dilation}")
+    given = (size, stride, dilation)
+    if not all(isinstance(n, Integral) for n in given) or min(given) < 1:
+        raise OptionError(
+            "expected size, stride and dilation as whole numbers of at least 1, got {}, {}, {}".format(*given)
+        )
     if len(x) != 3 or x[-1] < dilation * (size - 1) + 1:
         raise ShapeError(
             f"A window of {size} (dilation {dilation}) needs as many steps.\n"
@@ -95,8 +100,10 @@ def conv1d_fused(xp, x, weight, bias, stride=1, padding=0, dilation=1):
 
 @conv1d_fused.shape
 def _conv1d_shape(x, weight, bias, stride, padding, dilation):
-    if bias != weight[:1] or padding < 0:
-        raise ShapeError(f"conv1d: expected a bias ({weight[0]},) and a padding from 0 on\n  Got: {bias}, {padding}")
+    if not isinstance(padding, Integral) or padding < 0:
+        raise OptionError(f"conv1d: expected padding as a whole number of at least 0, got {padding!r}")
+    if bias != weight[:1]:
+        raise ShapeError(f"conv1d: expected a bias ({weight[0]},), got {bias}")
     _unfold_shape((*x[:2], x[2] + 2 * padding), weight[2], stride, dilation)
 
 

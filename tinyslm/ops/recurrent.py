@@ -64,9 +64,12 @@ def _run(step: Any, x: Tensor, state: tuple, mask: Any, reverse: bool) -> tuple[
     steps = range(x.shape[1])
     outputs: dict[int, Tensor] = {}
     for t in reversed(steps) if reverse else steps:
-        new = step(x[:, t], state)
+        x_t = x[:, t]
         if mask is not None:
             keep = Tensor.wrap(on_device(raw(mask))[:, t, None])
+            x_t = where(keep, x_t, 0.0)  # what doesn't count may be NaN: 0 NaN would go into the weights' gradients
+        new = step(x_t, state)
+        if mask is not None:
             outputs[t] = where(keep, new[0], 0.0)
             new = tuple(where(keep, a, b) for a, b in zip(new, state, strict=True))
         else:

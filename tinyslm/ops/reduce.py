@@ -14,13 +14,14 @@ from .shape import broadcast_to, flip
 
 
 def dims_of(dim: Dims, ndim: int) -> tuple[int, ...]:
-    """The reduced dimensions as non-negative numbers."""
+    """The reduced dimensions as non-negative numbers; none for a single number, where 0 and -1 may be asked for."""
     if dim is None:
         return tuple(range(ndim))
     try:
-        return tuple(operator.index(d) % ndim for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+        found = [operator.index(d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     except TypeError:
         raise TypeError(f"expected dim as a whole number, or a tuple or list of them, got {dim!r}") from None
+    return tuple(d % ndim for d in found) if ndim else ()
 
 
 def count(x: Tensor, dim: Dims) -> int:
@@ -64,16 +65,17 @@ def mean_vjp(g, y, x, dim, keepdim):
 
 @op(r"y = \frac{1}{n - c} \sum_i (x_i - \bar x)^2")
 def var(xp, x, dim=None, correction=1, keepdim=False):
-    """Variance; `correction` c = 1 gives the unbiased estimate, 0 the mean square deviation."""
-    n = math.prod(x.shape[d] for d in dims_of(dim, x.ndim))
-    deviation = x - x.mean(axis=dim, keepdims=True)
+    """Variance; `correction` c = 1 gives the unbiased estimate, 0 the mean square deviation. NaN for n = c = 1."""
+    dims = dims_of(dim, x.ndim)
+    n, deviation = math.prod(x.shape[d] for d in dims), x - x.mean(axis=dims, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (deviation * deviation).sum(axis=dim, keepdims=keepdim) / x.dtype.type(n - correction)
 
 
 @var.vjp
 def var_vjp(g, y, x, dim, correction, keepdim):
-    return spread(g, x, dim) * (x - mean(x, dim, True)) * (2 / (count(x, dim) - correction))
+    n = count(x, dim) - correction
+    return spread(g, x, dim) * (x - mean(x, dim, True)) * (2 / n if n else math.nan)
 
 
 @composed
