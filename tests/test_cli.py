@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -515,7 +516,8 @@ def test_texts_from_a_file_and_from_standard_input(command, model, tmp_path):
     assert all(abs(sum(r["probabilities"].values()) - 1) < 1e-6 and r["label"] in LABELS for r in found)
     assert command("predict", model, stdin="a good film\n坏 电影".encode()).out.count("\n") == 2
     assert_refused(command("predict", model, "--file", tmp_path / "texts"), "looks like gb18030")
-    assert_refused(command("predict", model, "--file", tmp_path / "none"), "--file: expected a file")
+    assert_refused(command("predict", model, "--file", tmp_path / "none"), "--file: expected a file .*; got nothing at")
+    assert_refused(command("predict", model, "--file", tmp_path), "--file: expected a file .*; got a folder at")
     assert_refused(command("predict", model, "x", "--file", tmp_path / "texts"), "from one place")
     assert_refused(command("predict", model, stdin=b"\n \n"), "at least one line with text")
 
@@ -666,6 +668,42 @@ def test_a_console_that_cannot_print_chinese(command, model, monkeypatch):
     assert command("predict", model, "坏 电影", "--json").code == 0
     sys.stdout.flush()
     assert json.loads(console.getvalue().decode("ascii"))["text"] == "坏 电影"
+
+
+WARNED = """
+import warnings, numpy as np, tinyslm as ts
+from tinyslm import cli, device
+from tinyslm.kernels.cpu._parallel import get_num_threads
+
+def warn():
+    get_num_threads()  # ours: it reads TINYSLM_NUM_THREADS
+    ts.tensor(np.float32([3e38])) * 10  # NumPy's, from a line of ours
+    warnings.warn("somebody else's")
+    return []
+
+device.report = warn  # asked for by `tinyslm doctor`
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_own_warnings_come_in_words_and_others_as_python_shows_them(debug):
+    more = {"TINYSLM_NUM_THREADS": "abc", **({"TINYSLM_DEBUG": "1"} if debug else {})}
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", WARNED, "doctor"], capture_output=True, text=True, encoding="utf-8",
+        timeout=60, env=environment(**more),
+    )  # fmt: skip
+    told = "warning: TINYSLM_NUM_THREADS is left aside. Expected: a whole number of at least 1. Got: 'abc'"
+    assert done.returncode == 0 and (done.stderr.splitlines()[0] == told) is not debug, done.stderr
+    assert ("TinyslmWarning: TINYSLM" in done.stderr) is debug and done.stderr.count("left aside") == 1
+    assert re.search(r"elementwise\.py:\d+: RuntimeWarning: overflow", done.stderr), done.stderr
+    assert "UserWarning: somebody else's" in done.stderr and done.stderr.count("warning: ") == (not debug)
+
+
+def test_warnings_are_python_s_own_again_after_a_command(command, recwarn):
+    before = warnings.showwarning
+    assert command("--version").code == 0
+    assert warnings.showwarning is before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")

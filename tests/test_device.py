@@ -156,7 +156,7 @@ def test_without_numba_everything_still_runs_and_that_is_said_once():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=plain)
     assert out.stdout.strip() == "numpy (100, 100)", out.stderr
     assert (
-        out.stderr.count("RuntimeWarning: numba is not installed: NumPy serves") == 1
+        out.stderr.count("TinyslmWarning: numba is not installed: NumPy serves") == 1
         and "pip install numba" in out.stderr
     )
     chosen = plain | {"TINYSLM_BACKEND": "numpy"}  # who asked for NumPy misses nothing

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, OptionError, ShapeError
+from .errors import BackendError, OptionError, ShapeError, TinyslmWarning
 
 SMALL = 4096
 NAMES = ("numpy", "numba", "cuda")
@@ -433,4 +433,4 @@ _warned: set[str] = set()
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warnings.warn(message, TinyslmWarning, stacklevel=2)

@@ -7,6 +7,10 @@ class TinyslmError(Exception):
     """The base of all errors that tinyslm raises on purpose."""
 
 
+class TinyslmWarning(RuntimeWarning):
+    """What tinyslm warns of; the command line shows it without the line of code."""
+
+
 class ShapeError(TinyslmError, ValueError):
     """Arrays whose shapes do not fit the operation."""
 

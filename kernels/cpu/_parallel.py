@@ -14,18 +14,24 @@ import contextvars
 import functools
 import itertools
 import os
+import queue
 import threading
 import warnings
 from collections.abc import Callable
 from numbers import Integral
-from typing import ClassVar
+
+from ...errors import TinyslmWarning
 
 WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
 BLOCKS = 16  # partial sums of a reduction across rows
 
+MOST_ASKED = 64  # so many may wait for helpers whose cores are busy with something else
 Task = Callable[[int, int], object]
+Asked = queue.SimpleQueue[Callable[[], object]]
 
 _threads: int | None = None
+_helpers = 0
+_asked: Asked = queue.SimpleQueue()
 _refused: set[str] = set()  # what TINYSLM_NUM_THREADS was and can't be; it is said once
 _untold = False  # this process came out of a fork, and nobody has been told yet what that costs
 
@@ -82,11 +88,10 @@ class _Share:
     def do(self) -> None:
         """All pieces, together with the helpers that are free. Raises the first error, once nobody writes any more."""
         for _ in range(self.count - 1):
-            helper = _free_helper()
-            if helper is not None:  # a copy of the context each, in which NumPy keeps what `np.errstate` chose
-                helper.hand(functools.partial(contextvars.copy_context().run, self.take))
+            _ask(self.take, self.count - 1)
         self.take()
         self.done.acquire()
+        del self.task  # a helper that comes too late must not hold arrays
         if self.errors:
             raise self.errors[0]
 
@@ -106,46 +111,22 @@ class _Share:
                 self.done.release()
 
 
-class _Helper(threading.Thread):
-    """A thread that waits for a task, does it, and waits again.
+def _ask(todo: Callable[[], object], helpers: int) -> None:
+    """Have a helper do this, as soon as one of them is free; it must not raise. There shall be so many helpers.
 
-    A lock wakes it in half the time that a `ThreadPoolExecutor` takes, and a training step hands over a hundred times.
+    A `ThreadPoolExecutor` does the same in twice the time, and a training step asks a hundred times.
     """
-
-    idle: ClassVar[collections.deque[_Helper]] = collections.deque()
-    count: ClassVar[int] = 0
-
-    def __init__(self) -> None:
-        super().__init__(name="tinyslm", daemon=True)
-        self.wake, self.todo = threading.Lock(), _nothing
-        self.wake.acquire()
-        _Helper.count += 1
-        self.start()
-
-    def hand(self, todo: Callable[[], object]) -> None:
-        """Let it do this; it must be idle, and `todo` must not raise."""
-        self.todo = todo
-        self.wake.release()
-
-    def run(self) -> None:
-        """Until the process ends."""
-        while True:
-            self.wake.acquire()
-            self.todo()
-            self.todo = _nothing  # arrays that it held are free again
-            self.idle.append(self)
+    global _helpers
+    if _helpers < helpers:
+        _helpers += 1
+        threading.Thread(target=_help, args=(_asked,), name="tinyslm", daemon=True).start()
+    if _asked.qsize() < MOST_ASKED:  # a copy of the context each, in which NumPy keeps what `np.errstate` chose
+        _asked.put(functools.partial(contextvars.copy_context().run, todo))
 
 
-def _nothing() -> None:
-    pass
-
-
-def _free_helper() -> _Helper | None:
-    """One that is idle; else a new one, while there are fewer than are wanted beside the calling thread; else None."""
-    try:
-        return _Helper.idle.pop()
-    except IndexError:
-        return _Helper() if _Helper.count < get_num_threads() - 1 else None
+def _help(asked: Asked) -> None:
+    while True:
+        asked.get()()
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -162,17 +143,16 @@ def _cores() -> int:
 
 def _after_fork() -> None:
     # The threads did not come along into the child: waiting for them would never end.
-    global _threads, _untold
+    global _threads, _helpers, _asked, _untold
     _untold = get_num_threads() > 1
-    _threads, _Helper.count = 1, 0
-    _Helper.idle.clear()
+    _threads, _helpers, _asked = 1, 0, queue.SimpleQueue()
 
 
 def _refuse(chosen: str) -> None:
     if chosen not in _refused:
         _refused.add(chosen)
         message = f"TINYSLM_NUM_THREADS is left aside. Expected: a whole number of at least 1. Got: {chosen!r}"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warnings.warn(message, TinyslmWarning, stacklevel=3)
 
 
 def _tell() -> None:
@@ -182,7 +162,7 @@ def _tell() -> None:
         "This process was made by fork: its kernels run on one thread, since threads don't survive a fork. "
         "For more, start processes by 'spawn' or 'forkserver', or call set_num_threads(n) here."
     )
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, TinyslmWarning, stacklevel=4)
 
 
 if hasattr(os, "register_at_fork"):

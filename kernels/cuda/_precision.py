@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from ...errors import TinyslmWarning
 from ._launch import gpu
 
 FORMATS = {"highest": 0, "high": 1, "medium": 2}  # float32, TF32, bfloat16: FORMAT in `mma.cuh`
@@ -35,6 +36,6 @@ def _say(architecture: int) -> None:
     warnings.warn(
         f"This GPU (sm_{architecture}) has no tensor cores for TF32 and bfloat16; those from sm_{OLDEST} on have them. "
         "Products are computed in float32.",
-        RuntimeWarning,
+        TinyslmWarning,
         stacklevel=2,
     )

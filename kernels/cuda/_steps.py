@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import TinyslmWarning
 from ._launch import Gpu, gpu, prepare
 
 SWITCH = "TINYSLM_CUDA_GRAPHS"
@@ -79,7 +80,7 @@ def _again(loops: _Loops, key: tuple, every: Callable[[], None]) -> None:
         loops.works = False
         loops.clear()
         warnings.warn(
-            f"CUDA graphs can't be used, steps are launched one by one: {error}", RuntimeWarning, stacklevel=2
+            f"CUDA graphs can't be used, steps are launched one by one: {error}", TinyslmWarning, stacklevel=2
         )
         every()
 

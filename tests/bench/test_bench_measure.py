@@ -166,9 +166,42 @@ def test_what_is_missing_or_fails_is_a_remark(contenders, monkeypatch):
     made, _, _ = contenders
     made["torch"] = ContenderError("the process ended: out of luck")
     assert rows_of()[0].remark == "failed: the process ended: out of luck"
-    monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: None)
-    assert [row.remark for row in rows_of(against=("torch", "gensim"))] == ["not installed"]
-    assert [row.remark for row in rows_of(against=("gensim", "keras"))] == ["this row has no such contender"] * 2
+    rows = rows_of(against=("gensim", "keras"))
+    assert [(row.remark, row.ours) for row in rows] == [("this row has no such contender", None)] * 2
+
+
+def missing(*packages):
+    """What stands for `find_spec` where these are not installed."""
+    return lambda name: None if name in packages else True
+
+
+def test_without_the_other_library_ours_is_measured_alone(contenders, monkeypatch):
+    _, times, order = contenders
+    times["tinyslm"] = [1.0, 3.0, 2.0]
+    monkeypatch.setattr(measure.importlib.util, "find_spec", missing("torch"))
+    (row,) = rows_of(repeats=3, compile_limit=9.0, against=("torch", "gensim"))
+    assert order == ["tinyslm"] * 3 and (row.ours, row.theirs, row.ratio) == (2.0, None, None)
+    assert row.losses == {"ours": [0.5, 0.4]} and row.memory["ours"]["peak"] == 1000
+    add_share(row, all_workloads()["W1"], Ceiling(1, 1e12, "numpy", 1e12, "copy"))
+    cells = report.cells(row)
+    assert cells[3:7] == ("2 s", "", "", "")
+    assert cells[7].endswith("% sgemm") and cells[-1] == "not installed: pip install torch"
+
+
+def test_of_two_others_the_missing_one_does_not_hold_up_the_rest(contenders, monkeypatch):
+    _, times, _ = contenders
+    times["tinyslm"], times["torch"] = [1.0], [2.0]
+    monkeypatch.setattr(measure.importlib.util, "find_spec", missing("jax"))
+    torch, jax = rows_of(repeats=1, against=("torch", "jax"))
+    assert (torch.ratio, torch.remark) == (2.0, "")
+    assert (jax.ours, jax.ratio, jax.remark) == (1.0, None, "not installed: pip install jax")
+
+
+def test_ours_that_fails_alone_is_said(contenders, monkeypatch):
+    made, _, _ = contenders
+    made["tinyslm"] = ContenderError("out of luck")
+    monkeypatch.setattr(measure.importlib.util, "find_spec", missing("torch"))
+    assert rows_of()[0].remark == "ours failed: out of luck"
 
 
 # -- a real process ---------------------------------------------------------------------------------------------------
@@ -239,14 +272,26 @@ def test_the_import_row_says_whether_byte_code_was_cached(monkeypatch, kept, rem
 # -- commands, ceilings, growth ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("result", "void"), [("0.50", False), ("0.90", True)])
+@pytest.mark.parametrize(("result", "void"), [("0.50", False), ("0.90", True), ("nan", True)])
 def test_commands_are_compared_before_they_are_timed(monkeypatch, result, void):
     workload = commands.Commands("W0", "", tolerance=0.1)
     runs = {"tinyslm": lambda: Finished(1.0, 9.0, "0.5\n", ""), "torch": lambda: Finished(2.0, 9.0, result, "")}
     monkeypatch.setattr(commands.Commands, "runs", lambda *args: runs)
-    monkeypatch.setattr(commands.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: True)
     (row,) = workload.measured(Settings(threads=(1,), repeats=2))
     assert row.void is void and row.ratio == (None if void else 2.0)
+
+
+def test_a_command_stands_alone_where_the_other_library_is_missing(monkeypatch):
+    def forbidden():
+        raise AssertionError("it is not installed")
+
+    runs = {"tinyslm": lambda: Finished(1.0, 9.0, "0.5\n", ""), "torch": forbidden}
+    monkeypatch.setattr(commands.Commands, "runs", lambda *args: runs)
+    monkeypatch.setattr(measure.importlib.util, "find_spec", missing("torch"))
+    (row,) = commands.Commands("W0", "").measured(Settings(threads=(1,), repeats=2))
+    assert (row.ours, row.ratio, row.losses) == (1.0, None, {"ours": [0.5]})
+    assert row.remark == "not installed: pip install torch"
 
 
 @pytest.mark.parametrize(("runs", "pairs"), [(1, 7), (3, 3), (9, 3)])
@@ -254,7 +299,7 @@ def test_commands_take_their_pairs_over_all_runs(monkeypatch, runs, pairs):
     workload, started = commands.Commands("W0", ""), []
     sides = {s: lambda s=s: started.append(s) or Finished(1.0, 9.0, "0.5", "") for s in ("tinyslm", "torch")}
     monkeypatch.setattr(commands.Commands, "runs", lambda *args: sides)
-    monkeypatch.setattr(commands.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: True)
     workload.measured(Settings(threads=(1,), runs=runs))
     assert started.count("tinyslm") == started.count("torch") == 1 + pairs
 

@@ -1,18 +1,20 @@
 """How good the classifiers are on real text, and that PyTorch's twin is neither better nor worse.
 
-    python tests/benchmarks/classifier_quality.py DATA_FOLDER twin          # LSTM and its twin, five seeds, mr_polarity
-    python tests/benchmarks/classifier_quality.py DATA_FOLDER mr_polarity   # lstm, cnn, bow
-    python tests/benchmarks/classifier_quality.py DATA_FOLDER sms_spam cnn
+    python tests/benchmarks/classifier_quality.py FOLDER twin          # LSTM and its twin, five seeds, mr_polarity
+    python tests/benchmarks/classifier_quality.py FOLDER mr_polarity   # lstm, cnn, bow
+    python tests/benchmarks/classifier_quality.py FOLDER sms_spam cnn
 
 The epoch is chosen on the validation part, the test part is opened once. Duplicates are removed before splitting.
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+from tinyslm.cli.console import errors_in_words
 from tinyslm.data import drop_duplicates, load_table
 from tinyslm.metrics import paired_difference, t_interval
 from tinyslm.recipes.classifier import ClassifierTraining, Options, config_for
@@ -76,6 +78,27 @@ def twin(folder):
     print(f"== ours {t_interval(ours)}, PyTorch {t_interval(theirs)}, difference {paired_difference(ours, theirs)}")
 
 
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the data sets; `tinyslm doctor` shows where")
+    parser.add_argument("what", metavar="WHAT", help="mr_polarity, sms_spam, or twin")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", default=list(MODELS), help=f"some of {', '.join(MODELS)}; all if left out"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.models) - set(MODELS):
+        parser.error(f"models: expected some of {', '.join(MODELS)}; got {', '.join(unknown)}")
+    return options
+
+
+def main():
+    options = parse()
+    if options.what == "twin":
+        twin(options.folder)
+    else:
+        quality(options.what, options.folder, options.models)
+
+
 if __name__ == "__main__":
-    folder, what = Path(sys.argv[1]), sys.argv[2]
-    twin(folder) if what == "twin" else quality(what, folder, sys.argv[3:] or MODELS)
+    with errors_in_words():
+        main()

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyslm.bench.workloads.w8_skipgram import texts
+from tinyslm.cli.console import errors_in_words
 from tinyslm.models.skipgram import NOISE_POWER, english_words, read_corpus, skipgram_loss, train_skipgram
 
 WINDOW, NEGATIVES, PAIRS = 5, 5, 50_000
@@ -38,8 +39,8 @@ def main():
 
 
 def parse():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("data", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA_FOLDER")
     parser.add_argument("--text", type=Path)
     parser.add_argument("--wikipedia", action="store_true")
     parser.add_argument("--seeds", type=int, default=10)
@@ -181,4 +182,5 @@ def mean_ranks(values):
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_words():
+        main()

@@ -146,6 +146,16 @@ def test_unusable_settings():
     for rows, size, drop in ((0, 4, False), (5, 0, False), (3, 4, True)):
         with pytest.raises(OptionError, match="batch_size"):
             Batches(rows, size, drop_last=drop)
+    for wrong in (2.5, 0, -1, True, "2", None):
+        with pytest.raises(OptionError, match=rf"batch_size as a whole number of at least 1\. Got {wrong!r}"):
+            batches([1, 2, 3], None, wrong)
+    for wrong in (2.5, -1, True):
+        with pytest.raises(OptionError, match=rf"rows as a whole number of at least 0\. Got {wrong}"):
+            Batches(wrong, 1)
+    for wrong in (0, np.random.RandomState(0)):
+        with pytest.raises(OptionError, match=r"rng as a generator, numpy\.random\.default_rng\(seed\), or None\. Got"):
+            batches([1, 2, 3], None, 2, wrong)
+    assert len(Batches(np.int64(3), np.int32(2))) == 2
     with pytest.raises(OptionError, match="lengths"):
         Batches(3, 1, bucket=True)
     with pytest.raises(ShapeError, match=r"\(3,\)"):

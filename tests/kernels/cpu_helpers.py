@@ -74,8 +74,8 @@ def with_threads(n, monkeypatch):
 
     Returns a list that grows each time work is handed to another thread.
     """
-    real, handed = _parallel._free_helper, []
+    real, handed = _parallel._ask, []
     monkeypatch.setattr(_parallel, "_threads", n)
     monkeypatch.setattr(_parallel, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(_parallel, "_free_helper", lambda: handed.append(n) or real())
+    monkeypatch.setattr(_parallel, "_ask", lambda *asked: handed.append(n) or real(*asked))
     return handed

@@ -1,12 +1,13 @@
 """Threads, fork, the cache of compiled kernels, and what importing costs."""
 
-import collections
 import os
+import queue
 import subprocess
 import sys
 import threading
 import time
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -281,14 +282,8 @@ def test_overlapping_calls_with_one_thread_leave_the_setting_as_it_was(monkeypat
 @pytest.mark.parametrize("new", [1, 2, 4])
 def test_the_number_of_threads_may_change_while_another_thread_computes(threads, new, monkeypatch):
     threads(3)
-    pieces, free_helper = [], _parallel._free_helper
-
-    def and_then_another_thread_changes_it():
-        helper = free_helper()
-        threads(new)
-        return helper
-
-    monkeypatch.setattr(_parallel, "_free_helper", and_then_another_thread_changes_it)
+    pieces, ask = [], _parallel._ask
+    monkeypatch.setattr(_parallel, "_ask", lambda *asked: (threads(new), ask(*asked)))
     _parallel.split(lambda a, b: pieces.append((a, b)), 90, 1 << 30)
     assert sorted(pieces) == [(0, 30), (30, 60), (60, 90)]
 
@@ -315,32 +310,28 @@ def test_a_number_of_threads_that_is_none_is_left_aside_and_told_once(chosen, mo
         assert _parallel.get_num_threads() == usual
 
 
-def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch):
-    class Busy:  # it never comes to it
-        def hand(self, todo):
-            pass
-
-    monkeypatch.setattr(_parallel, "_free_helper", Busy)
+def test_a_helper_that_has_not_begun_is_not_waited_for_and_holds_no_arrays(monkeypatch):
+    asked, done = [], []
+    monkeypatch.setattr(_parallel, "_ask", lambda todo, helpers: asked.append(todo))
     monkeypatch.setattr(_parallel, "get_num_threads", lambda: 3)
-    done = []
-    _parallel.split(lambda start, stop: done.append((start, stop)), 30, 10**9)
+    array = np.zeros(3)
+    alive = weakref.ref(array)
+    _parallel.split(lambda start, stop, array=array: done.append((start, stop)), 30, 10**9)
     assert done == [(0, 10), (10, 20), (20, 30)]
+    del array
+    assert len(asked) == 2 and alive() is None
+    asked[0]()  # it comes too late
+    assert len(done) == 3
 
 
-def test_no_more_helpers_than_wanted_and_they_come_back(threads, monkeypatch):
+def test_helpers_are_made_once_and_not_asked_without_end(threads, monkeypatch):
     threads(3)
-    monkeypatch.setattr(_parallel._Helper, "count", 0)
-    monkeypatch.setattr(_parallel._Helper, "idle", collections.deque())
-    helpers = [_parallel._free_helper() for _ in range(3)]
-    assert helpers[2] is None
-    done = threading.Semaphore(0)
-    for _ in range(2):  # both are asked twice
-        for helper in helpers[:2]:
-            helper.hand(done.release)
-            assert done.acquire(timeout=10)
-        while len(_parallel._Helper.idle) < 2:
-            time.sleep(0.001)
-        assert {_parallel._free_helper(), _parallel._free_helper()} == set(helpers[:2])
+    monkeypatch.setattr(_parallel, "_helpers", 0)
+    monkeypatch.setattr(_parallel, "_asked", queue.SimpleQueue())
+    monkeypatch.setattr(_parallel, "_help", lambda asked: None)  # they never come
+    for _ in range(100):
+        _parallel.split(lambda start, stop: None, 3, 10**9)
+    assert _parallel._helpers == 2 and _parallel._asked.qsize() == _parallel.MOST_ASKED
 
 
 @pytest.mark.parametrize("here_fails", [True, False])
@@ -362,7 +353,7 @@ def test_an_error_in_one_piece_waits_for_the_other(threads, here_fails):
 
 def test_after_an_error_the_rest_is_left_undone(threads, monkeypatch):
     threads(4)
-    monkeypatch.setattr(_parallel, "_free_helper", lambda: None)
+    monkeypatch.setattr(_parallel, "_ask", lambda todo, helpers: None)
     begun = []
     with pytest.raises(ZeroDivisionError):
         _parallel.split(lambda start, stop: begun.append(start) or 1 // (start - 1), 4, 1 << 30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
-from .measure import OURS, PACKAGES, Row, Settings, empty_row, fill_ratio, sides
+from .measure import OURS, Row, Settings, empty_row, fill_ratio, is_measured, sides, told
 from .process import ContenderError, environment
 from .workload import Workload
 
@@ -96,29 +95,28 @@ class Commands(Workload):
 
     def _row(self, against: str, runs: Mapping[str, Run], threads: int, settings: Settings) -> Row:
         row = empty_row(self, against, threads)
-        if against not in runs:
-            row.remark = "this row has no such contender"
-        elif importlib.util.find_spec(PACKAGES[against]) is None:
-            row.remark = "not installed"
-        else:
-            settings.tell(f"{self.name}, {threads} thread{'s' * (threads > 1)}, against {against}")
+        if is_measured(row, runs):
+            names = {"ours": OURS} if row.remark else {"ours": OURS, "theirs": against}
+            settings.tell(told(self, threads, [] if row.remark else [against]))
             try:
-                self._take(row, runs[OURS], runs[against], settings)
+                self._take(row, {side: runs[name] for side, name in names.items()}, settings)
             except ContenderError as error:
                 row.remark = f"failed: {error}"
         return row
 
-    def _take(self, row: Row, ours: Run, theirs: Run, settings: Settings) -> None:
-        results = [self.result(ours()), self.result(theirs())]  # also fills disk caches and compiles kernels
-        row.losses = {"ours": [results[0]], "theirs": [results[1]]}
-        if not abs(results[0] - results[1]) <= self.tolerance:
-            row.void, row.remark = True, f"void: results {results[0]:.4f} and {results[1]:.4f}"
+    def _take(self, row: Row, runs: Mapping[str, Run], settings: Settings) -> None:
+        results = {side: self.result(run()) for side, run in runs.items()}  # also fills disk caches, compiles kernels
+        row.losses = {side: [result] for side, result in results.items()}
+        if not abs(results["ours"] - results.get("theirs", results["ours"])) <= self.tolerance:
+            row.void, row.remark = True, f"void: results {results['ours']:.4f} and {results['theirs']:.4f}"
             return
-        times: tuple[list[float], list[float]] = ([], [])
-        for i in range(max(LEAST_PAIRS, -(-settings.repeats // settings.runs))):
-            for k in (0, 1) if i % 2 == 0 else (1, 0):
-                times[k].append((ours, theirs)[k]().seconds(row.threads))
-        fill_ratio(row, *times)
+        times: dict[str, list[float]] = {"ours": [], "theirs": []}
+        order = list(runs)
+        for _ in range(max(LEAST_PAIRS, -(-settings.repeats // settings.runs))):
+            for side in order:
+                times[side].append(runs[side]().seconds(row.threads))
+            order.reverse()
+        fill_ratio(row, times["ours"], times["theirs"])
 
 
 def seconds_row(workload: Workload, against: str, threads: int, seconds: list[float], limit: float) -> Row:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,9 +100,7 @@ def _alternate(row: GpuRow, blocks: Blocks, repeats: int) -> None:
         for name in order:
             times[name].append(blocks[name]())
         order.reverse()
-    row.ours = median(times[OURS])
-    if "torch" in times:
-        fill_ratio(row, times[OURS], times["torch"])
+    fill_ratio(row, times[OURS], times.get("torch", []))
     if "cpu" in blocks:
         row.cpu = min(blocks["cpu"]() for _ in range(CPU_BLOCKS))
 
@@ -206,9 +203,6 @@ def gpu_cells(row: GpuRow) -> tuple[str, ...]:
     """A row's cells: times, the ratio and its goal, the share of the ceiling, the CPU's time and the speed-up."""
     ratio = "" if row.ratio is None else f"{row.ratio:.2f} ({row.lowest:.2f}-{row.highest:.2f})"
     least = "" if row.least is None else f"{row.least:g}"
-    share = (
-        shares(row) if row.their_share is not None else "" if row.share is None else f"{row.share:.0%} {row.ceiling}"
-    )
     speedup = "" if row.speedup is None else f"{row.speedup:.0f}x"
     times = duration(row.ours), duration(row.theirs)
-    return row.name, *times, ratio, least, share, duration(row.cpu), speedup, row.remark
+    return row.name, *times, ratio, least, shares(row), duration(row.cpu), speedup, row.remark

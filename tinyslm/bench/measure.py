@@ -150,24 +150,35 @@ def _run(workload: Workload, threads: int, settings: Settings, choices: Choices)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         case = Case(workload, threads, settings, Path(folder), processes)
         rows = [empty_row(workload, name, threads) for name in sides(workload.contenders(), settings)]
-        forms = {row.against: _forms(case, row, choices) for row in rows if _can(row, workload)}
-        if not forms:
-            return rows
-        settings.tell(f"{workload.name}, {threads} thread{'s' * (threads > 1)}, against {', '.join(forms)}")
-        started = _start_all(case, forms)
-        try:
-            ours = started[OURS][0].result()
-        except ContenderError as error:
-            for row in rows:
-                row.remark = row.remark or f"ours failed: {error}"
-            return rows
-        rivals = {}
-        for row in rows:
-            found = _rival(case, row, ours, started.get(row.against, []), choices)
-            if found is not None:
-                rivals[row.against] = found
-        _alternate(case, ours, rivals, [row for row in rows if row.against in rivals])
+        measured = [row for row in rows if is_measured(row, workload.contenders())]
+        forms = {row.against: _forms(case, row, choices) for row in measured if not row.remark}
+        if measured:
+            settings.tell(told(workload, threads, forms))
+            _measure(case, measured, _start_all(case, forms), choices)
         return rows
+
+
+def told(workload: Workload, threads: int, against: Collection[str]) -> str:
+    """What is measured next, and against whom."""
+    whom = f"against {', '.join(against)}" if against else "alone"
+    return f"{workload.name}, {threads} thread{'s' * (threads > 1)}, {whom}"
+
+
+def _measure(case: Case, rows: list[Row], started: Started, choices: Choices) -> None:
+    """Fill the rows: those against somebody who was started and computes the same, and those of ours alone."""
+    try:
+        ours = started[OURS][0].result()
+    except ContenderError as error:
+        for row in rows:
+            row.remark = f"ours failed: {error}"
+        return
+    rivals: dict[str, Contender] = {}
+    for row in rows:
+        if row.against not in started:
+            row.memory = {"ours": ours.process.ask("memory")}
+        elif (found := _rival(case, row, ours, started[row.against], choices)) is not None:
+            rivals[row.against] = found
+    _alternate(case, ours, rivals, [row for row in rows if row.against in rivals or row.against not in started])
 
 
 def sides(contenders: Collection[str], settings: Settings) -> list[str]:
@@ -237,13 +248,14 @@ class Contender:
 Form = tuple[dict[str, Any], float]  # options, and the seconds that the first steps may take
 
 
-def _can(row: Row, workload: Workload) -> bool:
-    """Whether there is such a contender; else the row says why not."""
-    if row.against not in workload.contenders():
+def is_measured(row: Row, contenders: Collection[str]) -> bool:
+    """Whether the row has such a contender. A remark says that it is not installed: then ours is measured alone."""
+    package = PACKAGES[row.against]
+    if row.against not in contenders:
         row.remark = "this row has no such contender"
-    elif importlib.util.find_spec(PACKAGES[row.against]) is None:
-        row.remark = "not installed"
-    return not row.remark
+    elif importlib.util.find_spec(package) is None:
+        row.remark = f"not installed: pip install {package}"
+    return row.against in contenders
 
 
 def _forms(case: Case, row: Row, choices: Choices) -> list[Form]:
@@ -270,8 +282,6 @@ def _rival(
     case: Case, row: Row, ours: Contender, started: list[Future[Contender]], choices: Choices
 ) -> Contender | None:
     """The fastest form of a contender that computes the same as ours; None, and a remark, where there is none."""
-    if not started:
-        return None
     try:
         rival = started[0].result()
     except ContenderError as error:
@@ -335,13 +345,18 @@ def _alternate(case: Case, ours: Contender, rivals: dict[str, Contender], rows: 
             row.remark = f"failed while measuring: {error}"
         return
     for row in rows:
-        fill_ratio(row, times[OURS], times[row.against])
-        row.losses = {"ours": ours.losses, "theirs": rivals[row.against].losses}
+        fill_ratio(row, times[OURS], times.get(row.against, []))
+        row.losses = {"ours": ours.losses}
+        if row.against in rivals:
+            row.losses["theirs"] = rivals[row.against].losses
         row.amount, row.unit = case.amount, case.unit
 
 
 def fill_ratio(row: Row, mine: Sequence[float], others: Sequence[float]) -> None:
-    """Put the times of the blocks into the row, pair by pair."""
-    row.ours, row.theirs = median(mine), median(others)
+    """Put the times of the blocks into the row, pair by pair; ours alone where there are no others."""
+    row.ours = median(mine)
+    if not others:
+        return
+    row.theirs = median(others)
     row.ratio, row.lowest, row.highest = ratios(mine, others)
     row.medians = [row.ratio]

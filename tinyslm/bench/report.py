@@ -122,7 +122,7 @@ def cells(row: Row) -> tuple[str, ...]:
     threads = f"{row.threads} {row.clock}"
     if row.ratio is None:
         limit = "" if row.limit is None else f"at most {duration(row.limit)}"
-        return row.name, against, threads, duration(row.ours), "", "", limit, "", "", remarks(row)
+        return row.name, against, threads, speed(row, row.ours), "", "", limit, shares(row), memory(row), remarks(row)
     ratio = f"{row.ratio:.2f} ({row.lowest:.2f}-{row.highest:.2f})"
     times = speed(row, row.ours), speed(row, row.theirs)
     return row.name, against, threads, *times, ratio, goal, shares(row), memory(row), remarks(row)
@@ -146,16 +146,19 @@ def duration(seconds: float | None) -> str:
 
 
 def shares(row: Row) -> str:
-    """Our share of the ceiling, theirs in brackets, and which ceiling."""
-    if row.share is None or row.their_share is None:
+    """Our share of the ceiling, theirs in brackets where it was measured, and which ceiling."""
+    if row.share is None:
         return ""
-    return f"{row.share:.0%} ({row.their_share:.0%}) {row.ceiling}"
+    theirs = "" if row.their_share is None else f" ({row.their_share:.0%})"
+    return f"{row.share:.0%}{theirs} {row.ceiling}"
 
 
 def memory(row: Row) -> str:
-    """The most that the process has held after the first steps, theirs in brackets."""
-    peaks = [row.memory.get(side, {}).get("peak") for side in ("ours", "theirs")]
-    return "" if None in peaks else f"{peaks[0] / 1e6:.0f} MB ({peaks[1] / 1e6:.0f} MB)"
+    """The most that the process has held after the first steps, theirs in brackets where it was measured."""
+    ours, theirs = (row.memory.get(side, {}).get("peak") for side in ("ours", "theirs"))
+    if ours is None:
+        return ""
+    return f"{ours / 1e6:.0f} MB" + ("" if theirs is None else f" ({theirs / 1e6:.0f} MB)")
 
 
 def remarks(row: Row) -> str:

@@ -49,7 +49,8 @@ def add(rows: list[Row], row: Row) -> None:
 
 
 def add_share(row: Row, workload: Workload, ceiling: Ceiling) -> None:
-    """Say which share of the fitting ceiling both reach."""
-    if row.ours and row.theirs:
+    """Say which share of the fitting ceiling both reach, or ours where it stands alone."""
+    if row.ours:
         row.share, row.ceiling = ceiling.share(workload.work(), row.ours)
+    if row.theirs:
         row.their_share, _ = ceiling.share(workload.work(), row.theirs)

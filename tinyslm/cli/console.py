@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from rich.console import Console
 from .. import device
 from .._start import INTERRUPTED
 from ..data import Table, load, names, read_csv
-from ..errors import BackendError, DataError, OptionError, TinyslmError, did_you_mean
+from ..errors import BackendError, DataError, OptionError, TinyslmError, TinyslmWarning, did_you_mean
 from ..messages import LANGUAGE, say
 from ..unicode_math import SPELLED
 
@@ -62,12 +63,37 @@ def errors_in_words() -> Iterator[None]:
         fail(explain(error), BAD_INPUT)
 
 
+@contextmanager
+def warnings_in_words() -> Iterator[None]:
+    """Show our own warnings as a message, without the line of code; other libraries' stay as Python shows them.
+
+    TINYSLM_DEBUG=1 leaves all of them to Python.
+    """
+    before = warnings.showwarning
+
+    def show(message: Warning | str, *where: Any) -> None:
+        if isinstance(message, TinyslmWarning) and not os.environ.get("TINYSLM_DEBUG"):
+            _tell("[bold yellow]warning:[/]", str(message))
+        else:
+            before(message, *where)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Print an error and leave."""
-    console = open_console(stderr=True)
-    console.print("[bold red]error:[/]", end=" ")
-    console.print(message, markup=False)
+    _tell("[bold red]error:[/]", message)
     sys.exit(code)
+
+
+def _tell(kind: str, message: str) -> None:
+    console = open_console(stderr=True)
+    console.print(kind, end=" ")
+    console.print(message, markup=False)
 
 
 def tell_interruption() -> NoReturn:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from .._start import listen
-from .console import errors_in_words, open_console, speak_what_can_be_shown, tell_interruption
+from .console import errors_in_words, open_console, speak_what_can_be_shown, tell_interruption, warnings_in_words
 
 # Where each command stands, in the order of --help; loaded when it is called, because some load half of the project.
 COMMANDS = {
@@ -84,7 +84,7 @@ def root(
 
 def main() -> None:
     """Run the command."""
-    with errors_in_words():
+    with errors_in_words(), warnings_in_words():
         speak_what_can_be_shown()
         first = sys.argv[1] if len(sys.argv) > 1 else ""
         command = command_with([first] if first in COMMANDS else COMMANDS)

@@ -49,7 +49,8 @@ def predict(
 
 def _lines(file: Path | None, encoding: str) -> list[str]:
     if file is not None and not file.is_file():
-        raise DataError(f"--file: expected a file with one text a line; there is none at {file}")
+        got = "a folder" if file.is_dir() else "nothing"
+        raise DataError(f"--file: expected a file with one text a line; got {got} at {file}")
     if file is None and (sys.stdin is None or sys.stdin.isatty()):
         raise DataError('expected a text: tinyslm predict FOLDER "text", --file PATH, or lines on standard input')
     content = file.read_bytes() if file is not None else sys.stdin.buffer.read()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, OptionError, ShapeError
+from ..text._fields import require_int
 
 # A pool is shuffled as a whole and sorted by length inside: large enough that neighbours have nearly the same length,
 # small enough that an epoch does not become one long sorted list.
@@ -38,13 +39,14 @@ class Batches:
         bucket: bool = False,
         drop_last: bool = False,
     ) -> None:
-        self.rows, self.batch_size, self.rng, self.drop_last = rows, batch_size, rng, drop_last
+        self.rows, self.batch_size = require_int(rows, "rows", 0), require_int(batch_size, "batch_size", 1)
+        self.rng, self.drop_last = _check_rng(rng), drop_last
         self.lengths = _check_lengths(lengths, rows) if bucket else None
         self.epoch = 0
         self.index = 0
         self._seed: int | None = None
         self._order: list[np.ndarray] | None = None
-        if batch_size < 1 or len(self) == 0:
+        if len(self) == 0:
             raise OptionError(
                 f"Expected batch_size to be from 1 to the number of rows. Got {batch_size} for {rows} rows"
                 f"{' with drop_last' if drop_last else ''}."
@@ -129,6 +131,12 @@ def batches(
 
 def _pick(values: np.ndarray | Sequence[Any], rows: np.ndarray) -> Any:
     return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+
+
+def _check_rng(rng: np.random.Generator | None) -> np.random.Generator | None:
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise OptionError(f"Expected rng as a generator, numpy.random.default_rng(seed), or None. Got {rng!r}.")
+    return rng
 
 
 def _check_lengths(lengths: Sequence[int] | np.ndarray | None, rows: int) -> np.ndarray:

@@ -80,6 +80,7 @@ def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, 
             f"cross_entropy: one class number per row of logits.\n  Expected: target {logits[:-1]} for logits {logits}"
             f"\n  Got: target {target}"
         )
+    _check_classes("cross_entropy", logits)
 
 
 @cross_entropy.vjp
@@ -92,6 +93,13 @@ def cross_entropy_vjp(g, y, logits, target, weight, ignore_index, label_smoothin
     # A row that doesn't count may hold anything: softmax of -inf alone is NaN, and 0 times that is, too.
     counted = where(Tensor.wrap(target._data != ignore_index).unsqueeze(-1), logits, 0)
     return g * (softmax(counted) * share - Tensor.wrap(q)), None
+
+
+def _check_classes(name: str, logits: tuple) -> None:
+    if logits[-1:] == (0,):
+        raise ShapeError(
+            f"{name}: expected at least one class.\n  Expected: (..., V) with V of at least 1\n  Got: {logits}"
+        )
 
 
 def _check_ignored(name: str, ignore_index: Any) -> None:
@@ -203,6 +211,7 @@ def kl_vjp(g, y, input, target, reduction):
 def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
     _check_ignored("nll_loss", ignore_index)
+    _check_classes("nll_loss", log_probs.shape)
     classes = np.asarray(to_host(raw(target)))
     seen = classes != ignore_index
     host_from_0("nll_loss", "classes", classes[seen], log_probs.shape[-1])

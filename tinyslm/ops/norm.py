@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import op
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..tensor import Tensor
 from .elementwise import sqrt
 
@@ -25,7 +25,9 @@ def _standardise(x: Any, dims: tuple[int, ...], eps: float, sqrt: Any = np.sqrt)
     return (centred / s).astype(x.dtype) if not isinstance(x, Tensor) else centred / s, s
 
 
-def _affine_check(name: str, x: tuple, weight: tuple, bias: tuple, dim: int) -> None:
+def _check(name: str, x: tuple, weight: tuple, bias: tuple, dim: int, eps: Any) -> None:
+    if not (isinstance(eps, (int, float, np.number)) and eps >= 0):
+        raise OptionError(f"{name}: expected an eps of at least 0, got {eps!r}")
     if not 0 <= dim < len(x) or weight != (x[dim],) or bias != weight:
         raise ShapeError(
             f"{name}: weight and bias have one number per feature.\n"
@@ -49,7 +51,7 @@ def layer_norm(xp, x, weight, bias, eps=1e-5):
 
 @layer_norm.shape
 def _layer_norm_shape(x, weight, bias, eps):
-    _affine_check("layer_norm", x, weight, bias, len(x) - 1)
+    _check("layer_norm", x, weight, bias, len(x) - 1, eps)
 
 
 @layer_norm.vjp
@@ -72,7 +74,7 @@ def rms_norm(xp, x, weight, eps=1e-6):
 
 @rms_norm.shape
 def _rms_norm_shape(x, weight, eps):
-    _affine_check("rms_norm", x, weight, weight, len(x) - 1)
+    _check("rms_norm", x, weight, weight, len(x) - 1, eps)
 
 
 @rms_norm.vjp
@@ -105,7 +107,7 @@ def batch_norm(xp, x, weight, bias, eps=1e-5):
 
 @batch_norm.shape
 def _batch_norm_shape(x, weight, bias, eps):
-    _affine_check("batch_norm", x, weight, bias, 1)
+    _check("batch_norm", x, weight, bias, 1, eps)
 
 
 @batch_norm.vjp
