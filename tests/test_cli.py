@@ -408,6 +408,18 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(command, data
     assert_refused(command("audit", "A2", "--html", "/proc/page.html"), "--html: expected a folder that can be written")
 
 
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(command, tmp_path):
+    (tmp_path / "right.py").write_text("inputs", encoding="utf-8")
+    for words in (["audit", "A2", "--html"], ["check", tmp_path / "right.py", "--certificate"]):
+        assert_refused(
+            command(*words, tmp_path), f"{words[-1]}: expected a file, got the folder .*; put a name behind it"
+        )
+    for option in ("--json", "--markdown", "--plot"):
+        assert_refused(command("bench", "W7-gelu", option, tmp_path), f"{option}: expected a file, got the folder")
+    assert command("audit", "A2", "--html", tmp_path / "new" / "page.html").code == 0
+    assert (tmp_path / "new" / "page.html").is_file()
+
+
 def test_a_full_disk(command, data, tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")

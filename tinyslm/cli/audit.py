@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import PATH, choose_backend, open_console, out_folder
+from .console import PATH, choose_backend, open_console, out_file, out_folder
 
 
 def audit(
@@ -26,8 +26,7 @@ def audit(
     choose_backend()
     if out is not None:
         out_folder(out)
-    if html is not None:
-        out_folder(html.parent, "--html")
+    out_file(html, "--html")
     names = list(ids or ())
     single = len(names) == 1 and len(chosen(names)) == 1
     console, results = open_console(), []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..errors import OptionError
-from .console import choose_backend, open_console
+from .console import choose_backend, open_console, out_file
 
 N = TypeVar("N", int, float)
 
@@ -50,6 +50,8 @@ def bench(
     choose_backend(backend)
     if backend is not None:
         os.environ["TINYSLM_BACKEND"] = backend  # each contender runs in a process of its own
+    for option, path in {"--json": json, "--markdown": markdown, "--plot": plot}.items():
+        out_file(path, option)
     console = open_console(stderr=True)
     settings = Settings(
         against=_words(against, ("torch", "jax", "keras", "gensim")),

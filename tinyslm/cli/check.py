@@ -16,7 +16,7 @@ from ..check.finder.templates import TEMPLATES
 from ..errors import OptionError, did_you_mean
 from ..files import atomic_write
 from ..messages import say
-from .console import choose_backend, open_console
+from .console import choose_backend, open_console, out_file
 
 COLOURS = {"right": "green", "wrong": "bold red", "undecided": "yellow", "cannot run": "bold red"}
 
@@ -47,6 +47,7 @@ def check(
     if not file.is_file():
         raise OptionError(f"{file}: no such file; `tinyslm check --new dense {file}` writes one")
     choose_backend()
+    out_file(certificate, "--certificate")
     before = _state(file)
     outcome = _once(file, as_json, seconds, seed, certificate)
     while watch:

@@ -178,6 +178,15 @@ def out_folder(path: Path, option: str = "--out") -> Path:
     return path
 
 
+def out_file(path: Path | None, option: str) -> None:
+    """Make a file's folder before the work begins; OptionError where a folder stands in its place, or none can be made."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise OptionError(f"{option}: expected a file, got the folder {path}; put a name behind it")
+    out_folder(path.parent, option).mkdir(parents=True, exist_ok=True)
+
+
 def _try_to_write(place: Path, path: Path, option: str) -> None:
     # Asking for permissions says little: the system, a read-only disk or a full one may still refuse.
     try:
