@@ -179,7 +179,7 @@ def out_folder(path: Path, option: str = "--out") -> Path:
 
 
 def out_file(path: Path | None, option: str) -> None:
-    """Make a file's folder before the work begins; OptionError where a folder stands in its place, or none can be made."""
+    """Make a file's folder before the work begins; OptionError where that fails, or a folder has the file's name."""
     if path is None:
         return
     if path.is_dir():
