@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import device
 from ..errors import AnomalyError, GraphError, ShapeError
-from ..tensor import METHODS, Tensor
+from ..tensor import METHODS, Clock, Tensor
 from .modes import anomaly, enable_grad, no_grad
 from .record import Node, move
 
@@ -131,15 +131,18 @@ def _needed(order: list[Node], wanted: dict[Place, Tensor] | None) -> set[Node]:
 def _pull_node(
     node: Node, shares: dict, tensors: dict, needed: set[Node], wanted: dict | None, create_graph: bool
 ) -> None:
-    count = len(node.outputs) if isinstance(node.outputs, tuple) else 1
+    count = len(node.outputs) if type(node.outputs) is tuple else 1
     gs = [_complete(node, i, shares, wanted) for i in range(count)]
     if all(g is None for g in gs):
         return
     inputs = _inputs_of(node)
-    needs = tuple(t.requires_grad and (wanted is None or place_of(t) in wanted or t.node in needed) for t in inputs)
-    _check_unchanged(node)
+    if wanted is None:
+        needs = tuple([t.requires_grad for t in inputs])
+    else:
+        needs = tuple([t.requires_grad and (place_of(t) in wanted or t.node in needed) for t in inputs])
+    _check_unchanged(node, inputs)
     for t, g, need in zip(inputs, _cotangents(node, gs, needs, create_graph), needs, strict=True):
-        if g is not None and need:
+        if need and g is not None:
             _add_share(shares, tensors, t, _unbroadcast(node, g, t))
 
 
@@ -206,18 +209,22 @@ def _by_rule(node: Node, gs: list, needs: tuple[bool, ...]) -> list[Tensor | Non
 
 def _unbroadcast(node: Node, g: Tensor, t: Tensor) -> Tensor:
     """Sum a cotangent over the dimensions along which its input was repeated."""
-    if g._data.shape != t._data.shape:
-        g = METHODS["sum_to"](g, shape=t.shape)
-    if g._data.dtype != t._data.dtype:
+    new, old = g._data, t._data
+    if new.shape != old.shape:
+        g = METHODS["sum_to"](g, shape=old.shape)
+    if new.dtype is not old.dtype and new.dtype != old.dtype:
         raise GraphError(
             f"The rule of {node.op.name} turned {t.dtype} into {g.dtype}; expected the input's number type"
         )
     return g
 
 
-def _check_unchanged(node: Node) -> None:
-    for i, t in enumerate(node.inputs or ()):
-        if t.changed > node.clock:
+def _check_unchanged(node: Node, inputs: tuple[Tensor, ...]) -> None:
+    clock = node.clock
+    if clock == Clock.now:  # nothing at all has changed
+        return
+    for i, t in enumerate(inputs):
+        if t.changed > clock:
             who = t.name or (node.op.inputs[i] if i < len(node.op.inputs) else f"input {i}")
             raise GraphError(
                 f"{who} of {node.op.name} at {node.line} was changed after it was used.\n"
@@ -228,9 +235,11 @@ def _check_unchanged(node: Node) -> None:
 
 def _add_share(shares: dict, tensors: dict, t: Tensor, g: Tensor) -> None:
     place = place_of(t)
-    tensors.setdefault(place, t)
     before = shares.get(place)
-    shares[place] = g if before is None else METHODS["add"](before, g)
+    if before is None:
+        shares[place], tensors[place] = g, t
+    else:
+        shares[place] = METHODS["add"](before, g)
 
 
 def _results(shares: dict, tensors: dict, wanted: dict | None) -> list[tuple[Tensor, Tensor]]:

@@ -73,6 +73,8 @@ class Op:
         if self.variadic:
             return self._bind_list(args, kwargs)
         n = self.arity
+        if len(args) == n and kwargs.keys() <= self.defaults.keys():
+            return args, self._checked({**self.defaults, **kwargs})
         inputs = list(args[:n]) + [kwargs.pop(name) for name in self.inputs[len(args) : n] if name in kwargs]
         if len(inputs) < n or len(args) - n > len(self.defaults):
             wanted = [*self.inputs, *(f"{k}={v!r}" for k, v in self.defaults.items())]

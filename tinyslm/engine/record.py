@@ -15,6 +15,7 @@ from .where import caller, line_text
 
 Attrs = dict[str, Any]
 Op = Any  # operation.Op; not imported, because imports run one way
+MOST = 1e300  # of what becomes a float without a look at it
 UNCHANGING = frozenset((int, float, bool, str, type(None), type(...), slice))
 
 
@@ -56,15 +57,16 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
         move(inputs)
     try:
         arrays = [t._data for t in inputs]
-        dtype = arrays[0].dtype
-        for a in arrays:
-            if a.dtype is not dtype:
-                _check_dtypes(op, arrays)
-                break
-    except (AttributeError, IndexError):
+    except AttributeError:
         inputs = _adapt(op, inputs)
         arrays = [t._data for t in inputs]
-        _check_dtypes(op, arrays)
+    if not arrays:
+        raise ShapeError(f"{op.name}: expected at least one tensor, got none")
+    dtype = arrays[0].dtype
+    for a in arrays:
+        if a.dtype is not dtype:
+            _check_dtypes(op, arrays)
+            break
     wanted = recording.get() and _any_requires_grad(inputs)
     if wanted and attrs:
         attrs = _own(attrs)
@@ -87,13 +89,11 @@ def _any_requires_grad(inputs: tuple) -> bool:
 
 def _own(attrs: Attrs) -> Attrs:
     """The attributes with copies of those that could change from outside until the backward pass."""
-    if all(map(_is_fixed, attrs.values())):
-        return attrs
-    return {name: _own_value(value) for name, value in attrs.items()}
-
-
-def _is_fixed(value: Any) -> bool:
-    return type(value) in UNCHANGING or (type(value) is tuple and UNCHANGING.issuperset(map(type, value)))
+    for value in attrs.values():
+        kind = type(value)
+        if kind not in UNCHANGING and not (kind is tuple and UNCHANGING.issuperset(map(type, value))):
+            return {name: _own_value(value) for name, value in attrs.items()}
+    return attrs
 
 
 def _own_value(value: Any) -> Any:
@@ -159,8 +159,6 @@ def _in_words(value: Any) -> Any:
 
 def _adapt(op: Op, inputs: tuple) -> tuple[Tensor, ...]:
     # Python and NumPy scalars take the tensors' number type; arrays keep their own.
-    if not inputs:
-        raise ShapeError(f"{op.name}: expected at least one tensor, got none")
     dtypes = [t.dtype for t in inputs if isinstance(t, (Tensor, np.ndarray)) and t.dtype.kind in "fc" and _sized(t)]
     return tuple(t if isinstance(t, Tensor) else _to_tensor(op, t, dtypes) for t in inputs)
 
@@ -170,6 +168,8 @@ def _sized(value: Any) -> bool:
 
 
 def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
+    if dtypes and type(value) in (float, int) and -MOST < value < MOST:  # most of what is no tensor: the short way
+        return Tensor.wrap(device.on_device(np.array(value, dtypes[0])))
     if isinstance(value, np.ndarray) and value.ndim:
         # A copy: what a graph records must not change from outside.
         return Tensor.wrap(device.on_device(np.array(value)))
