@@ -416,6 +416,12 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(command, tmp
         )
     for option in ("--json", "--markdown", "--plot"):
         assert_refused(command("bench", "W7-gelu", option, tmp_path), f"{option}: expected a file, got the folder")
+    assert_refused(
+        command("lessons", "notebook", "attention_head", "--out", tmp_path), "--out: expected a file, got the folder"
+    )
+    for words in (["W99"], ["W7-gelu", "--against", "nobody"], ["growth", "--markdown", "a.md"]):
+        assert command("bench", *words, "--json", tmp_path / "never" / "a.json").code == 2
+    assert not (tmp_path / "never").exists()
     assert command("audit", "A2", "--html", tmp_path / "new" / "page.html").code == 0
     assert (tmp_path / "new" / "page.html").is_file()
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, OptionError, ShapeError, TinyslmWarning
+from .errors import BackendError, OptionError, ShapeError, TinyslmWarning, is_whole
 
 SMALL = 4096
 NAMES = ("numpy", "numba", "cuda")
@@ -137,7 +137,7 @@ class use:
     """
 
     def __init__(self, name: str, small: int = SMALL):
-        if isinstance(small, bool) or not isinstance(small, (int, np.integer)) or small < 0:
+        if not is_whole(small) or small < 0:
             raise OptionError(f"use: expected small as a whole number of at least 0, got {small!r}")
         if name not in NAMES:
             raise BackendError(f"There is no such backend.\n  Expected: one of {', '.join(NAMES)}\n  Got: {name!r}")

@@ -1,6 +1,20 @@
 """What can go wrong, by kind. Every message names the argument, what was expected, what came, and what to do."""
 
 from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number of Python or NumPy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number of Python or NumPy, also as an array without dimensions; True and False are none."""
+    if hasattr(value, "dtype"):
+        return value.ndim == 0 and value.dtype.kind in "iuf"
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class TinyslmError(Exception):

@@ -18,14 +18,13 @@ import queue
 import threading
 import warnings
 from collections.abc import Callable
-from numbers import Integral
 
-from ...errors import TinyslmWarning
+from ...errors import OptionError, TinyslmWarning, is_whole
 
 WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
 BLOCKS = 16  # partial sums of a reduction across rows
 
-MOST_ASKED = 64  # so many may wait for helpers whose cores are busy with something else
+MOST_ASKED = 64  # so many of earlier calls may wait for helpers whose cores are busy with something else
 Task = Callable[[int, int], object]
 Asked = queue.SimpleQueue[Callable[[], object]]
 
@@ -54,8 +53,8 @@ def set_num_threads(n: int) -> None:
     What is left to NumPy alone (vectors, batches of matrices) keeps its own setting, OPENBLAS_NUM_THREADS and the like.
     """
     global _threads, _untold
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-        raise ValueError(f"Expected n as a whole number of at least 1. Got {n!r}.")
+    if not is_whole(n) or n < 1:
+        raise OptionError(f"set_num_threads: expected n as a whole number of at least 1, got {n!r}")
     _threads, _untold = int(n), False
 
 
@@ -87,13 +86,26 @@ class _Share:
 
     def do(self) -> None:
         """All pieces, together with the helpers that are free. Raises the first error, once nobody writes any more."""
-        for _ in range(self.count - 1):
-            _ask(self.take, self.count - 1)
-        self.take()
-        self.done.acquire()
+        try:
+            for _ in range(self.count - 1):
+                _ask(self.take, self.count - 1)
+            self.take()
+        except BaseException:  # Ctrl-C between two pieces: nobody begins another one
+            self.todo.clear()
+            raise
+        try:
+            self.done.acquire()
+        except KeyboardInterrupt:  # helpers are still writing; a second Ctrl-C doesn't wait for them
+            self.done.acquire()
+            raise
+        self._end()
+
+    def _end(self) -> None:
         del self.task  # a helper that comes too late must not hold arrays
-        if self.errors:
-            raise self.errors[0]
+        errors = self.errors[:1]
+        self.errors.clear()  # nor must a circle of an error, its traceback and this list
+        if errors:
+            raise errors.pop()
 
     def take(self) -> None:
         """Piece after piece until none is left; after an error the rest is left undone."""
@@ -112,15 +124,20 @@ class _Share:
 
 
 def _ask(todo: Callable[[], object], helpers: int) -> None:
-    """Have a helper do this, as soon as one of them is free; it must not raise. There shall be so many helpers.
+    """Have a helper call `todo`, which must not raise, as soon as one is free. At each call one more helper is started,
+    until there are `helpers` of them.
 
     A `ThreadPoolExecutor` does the same in twice the time, and a training step asks a hundred times.
     """
     global _helpers
     if _helpers < helpers:
-        _helpers += 1
-        threading.Thread(target=_help, args=(_asked,), name="tinyslm", daemon=True).start()
-    if _asked.qsize() < MOST_ASKED:  # a copy of the context each, in which NumPy keeps what `np.errstate` chose
+        try:
+            threading.Thread(target=_help, args=(_asked,), name="tinyslm", daemon=True).start()
+            _helpers += 1
+        except RuntimeError:  # the system gives no more threads: those that are there do the work
+            pass
+    if _asked.qsize() < MOST_ASKED + helpers:
+        # A copy of the context each, in which NumPy keeps what `np.errstate` chose.
         _asked.put(functools.partial(contextvars.copy_context().run, todo))
 
 
@@ -142,7 +159,7 @@ def _cores() -> int:
 
 
 def _after_fork() -> None:
-    # The threads did not come along into the child: waiting for them would never end.
+    # The helpers did not come along into the child, and one of them may have held the queue's lock.
     global _threads, _helpers, _asked, _untold
     _untold = get_num_threads() > 1
     _threads, _helpers, _asked = 1, 0, queue.SimpleQueue()

@@ -5,8 +5,8 @@ The window's element k at all places l is the sequence itself, moved by k d step
     y_l = b + sum_k W_k x_(l s + k d)      dx_(l s + k d) += W_k^T g_l      dW_k = sum_l g_l x_(l s + k d)^T
 
 so every k is a product of matrices that are there already, and no window is copied out. For dW a thread transposes 256
-places of x at a time, once for all k. Operations: 2 B L K C O forward, twice that backward. Bytes: x, y and their
-gradients once, the weights once for each sequence.
+places of x at a time, for all k, and adds to dW once for these. Operations: 2 B L K C O forward, twice that backward.
+Bytes: x, y and their gradients once, the weights once for each sequence.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ._arrays import as_rows, ready
-from ._blas import multiply as multiply_matrices
-from ._gemm import DEPTH, WORK, multiply, pack_columns, panels_of_columns, strips_of, turned_copy
+from ._blas import column_sums, multiply_all
+from ._gemm import DEPTH, WORK, multiply, pack_columns, padded, panels_of_columns, strips_of, turned_copy
 from ._jit import jit
 from ._parallel import split
 from ._tile import panel_width
@@ -28,7 +28,7 @@ def conv1d_forward(
 
     y (B, O, L) lies in memory as (B, L, O).
     """
-    outputs, channels, size = weight.shape
+    (outputs, channels, size), stride = weight.shape, _stride(x, stride, padding)
     rows = _padded(x.transpose(0, 2, 1), padding, stride)
     y = np.empty((len(x), _places(x, size, stride, padding, dilation), outputs), x.dtype)
     panels = panels_of_columns(ready(weight.transpose(2, 1, 0)).reshape(size * channels, outputs))
@@ -41,11 +41,19 @@ def conv1d_backward(
     g: Any, out: Any, saved: Any, arrays: tuple, needs: tuple, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> tuple:
     """Gradients by the formulas above; db is the sum of g over b and l."""
-    x, weight, _ = arrays
-    gs = ready(g.transpose(0, 2, 1))  # (B, L, O)
+    x, weight, bias = arrays
+    gs, stride = ready(g.transpose(0, 2, 1)), _stride(x, stride, padding)  # (B, L, O)
     dx = _dx(gs, x, weight, stride, padding, dilation) if needs[0] else None
     dweight = _dweight(gs, x, weight, stride, padding, dilation) if needs[1] else None
-    return dx, dweight, _column_sums(as_rows(gs)) if needs[2] else None
+    dbias = np.empty(bias.shape, bias.dtype) if needs[2] else None
+    if dbias is not None:
+        multiply_all([column_sums(as_rows(gs), dbias)])
+    return dx, dweight, dbias
+
+
+def _stride(x: np.ndarray, stride: int, padding: int) -> int:
+    """Beyond the sequence's end every stride means the same; `_padded` would take it at its word."""
+    return min(stride, x.shape[2] + 2 * padding)
 
 
 def _places(x: np.ndarray, size: int, stride: int, padding: int, dilation: int) -> int:
@@ -53,7 +61,7 @@ def _places(x: np.ndarray, size: int, stride: int, padding: int, dilation: int) 
 
 
 def _padded(rows: np.ndarray, padding: int, stride: int = 1) -> np.ndarray:
-    """(B, T, C) with zeros before and behind; so many that the length is a multiple of `stride`."""
+    """(B, T, C) with zeros before and behind; behind as many more as make the length a multiple of `stride`."""
     b, t, c = rows.shape
     length = -(-(t + 2 * padding) // stride) * stride
     if length == t:
@@ -78,23 +86,19 @@ def _dx(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: 
     return dx.transpose(0, 2, 1)
 
 
-def _column_sums(rows: np.ndarray) -> np.ndarray:
-    """A product with ones: the library sums columns faster than NumPy."""
-    return multiply_matrices(np.ones((1, len(rows)), rows.dtype), rows, np.empty((1, rows.shape[1]), rows.dtype))[0]
-
-
 def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: int, dilation: int) -> np.ndarray:
     (outputs, channels, size), width = weight.shape, panel_width(weight.itemsize)
-    rows, strips = _padded(x.transpose(0, 2, 1), padding, stride), strips_of(outputs, width)
+    rows, strips = _padded(x.transpose(0, 2, 1), padding, stride), padded(outputs, weight.dtype) // width
     sums, flat = np.zeros((strips * size, channels, width), x.dtype), g.reshape(-1)
     task, work = (rows, flat, g.shape[1], outputs, size, stride, dilation, sums), g.size * size * channels // WORK
     split(lambda start, stop: _window_sums(*task, start, stop), len(sums), work)
     found = sums.reshape(strips, size, channels, width).transpose(0, 3, 2, 1)
-    return found.reshape(strips * width, channels, size)[:outputs]
+    return np.array(found.reshape(strips * width, channels, size)[:outputs], order="C")
 
 
-# `stride` steps taken as one row, the rows that one element of the window meets lie in one piece. What `multiply` gets
-# as a column may then lie in a later row, and a window, as depth, may be longer than a row: memory goes on.
+# x is looked at as a matrix with `stride` steps in each row: the places that one element of the window meets then lie
+# one below the other, as `multiply` wants them. An element further on begins at a column behind the row's end; memory
+# goes on there with the next row, so that is the right number.
 
 
 @jit
@@ -121,7 +125,7 @@ def _spread(g, panels, size, stride, padding, dilation, dx, start, stop):
     (batch, places, outputs), time, channels = g.shape, dx.shape[1], dx.shape[2]
     strips = strips_of(channels, panels.shape[2])
     across = strips * panels.shape[2]
-    sums = np.empty((strips_of(time + 2 * padding, stride), stride * across), g.dtype)
+    sums = np.empty((-(-(time + 2 * padding) // stride), stride * across), g.dtype)
     rows, steps = g.reshape(batch * places, outputs), sums.reshape(-1, across)
     for b in range(start, stop):
         sums[:] = 0
@@ -148,7 +152,7 @@ def _window_sums(x, g, places, outputs, size, stride, dilation, sums, start, sto
             g_at = (b * places + at) * outputs + first * width
             pack_columns(g, g_at, outputs, depth, outputs - first * width, panels)
             for i in range(start, stop):
-                (p, k) = divmod(i, size)
+                p, k = divmod(i, size)
                 shift, phase = divmod(k * dilation, stride)
-                row, p = phase * channels, p - first
-                multiply(turned, row, channels, shift, depth, panels, p, p + 1, 0, sums[i], 0, 0, True)
+                row, panel = phase * channels, p - first
+                multiply(turned, row, channels, shift, depth, panels, panel, panel + 1, 0, sums[i], 0, 0, True)

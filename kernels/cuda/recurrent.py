@@ -178,7 +178,7 @@ def _start(x: Array, h0: Array, w_ih: Array, mask: Any, reverse: bool) -> Saved:
     (batch, time, features), xp = x.shape, array_library()
     steps = _flip(xp.moveaxis(x, 1, 0), reverse)
     active = xp.ones((time, batch), bool) if mask is None else _flip(device_array(mask, bool).T, reverse)
-    if mask is not None:  # what doesn't count may be NaN: 0 NaN would go into the weights' gradients
+    if mask is not None:  # what doesn't count may be NaN, and 0 times NaN in the weights' gradients is NaN
         steps = xp.where(active[:, :, None], steps, steps.dtype.type(0))
     gates = xp.empty((time, batch, len(w_ih)), x.dtype)
     xp.matmul(steps.reshape(time * batch, features), w_ih.T, out=gates.reshape(time * batch, len(w_ih)))

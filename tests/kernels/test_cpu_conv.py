@@ -39,10 +39,11 @@ def test_drawn_arrays_of_no_channels_too(data, dtype, batch, channels, outputs, 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "dilation": 3}, {"stride": 3, "dilation": 2}])
-@pytest.mark.parametrize("threads", [1, 5])
-def test_sequences_longer_than_a_tile_on_several_threads(options, threads, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 5])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sequences_longer_than_the_depth_of_a_panel(options, workers, dtype, monkeypatch):
     torch = pytest.importorskip("torch")
-    handed = with_threads(threads, monkeypatch)
-    arrays = numbers(0, 2, 5, 1300), numbers(1, 19, 5, 4), numbers(2, 19)
+    handed = with_threads(workers, monkeypatch)
+    arrays = [numbers(i, *shape, dtype=dtype) for i, shape in enumerate([(2, 5, 1300), (19, 5, 4), (19,)])]
     check_pair((conv1d_forward, conv1d_backward), lambda x, w, b: torch.conv1d(x, w, b, **options), arrays, **options)
-    assert bool(handed) == (threads > 1)
+    assert bool(handed) == (workers > 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
-from .measure import OURS, Row, Settings, empty_row, fill_ratio, is_measured, sides, told
+from .measure import OURS, Row, Settings, empty_row, fill_ratio, note, sides, told, why_not
 from .process import ContenderError, environment
 from .workload import Workload
 
@@ -95,19 +95,20 @@ class Commands(Workload):
 
     def _row(self, against: str, runs: Mapping[str, Run], threads: int, settings: Settings) -> Row:
         row = empty_row(self, against, threads)
-        if is_measured(row, runs):
+        row.remark = why_not(against, runs)
+        if against in runs:
             names = {"ours": OURS} if row.remark else {"ours": OURS, "theirs": against}
             settings.tell(told(self, threads, [] if row.remark else [against]))
             try:
                 self._take(row, {side: runs[name] for side, name in names.items()}, settings)
             except ContenderError as error:
-                row.remark = f"failed: {error}"
+                note(row, f"failed: {error}")
         return row
 
     def _take(self, row: Row, runs: Mapping[str, Run], settings: Settings) -> None:
         results = {side: self.result(run()) for side, run in runs.items()}  # also fills disk caches, compiles kernels
         row.losses = {side: [result] for side, result in results.items()}
-        if not abs(results["ours"] - results.get("theirs", results["ours"])) <= self.tolerance:
+        if "theirs" in results and not abs(results["ours"] - results["theirs"]) <= self.tolerance:
             row.void, row.remark = True, f"void: results {results['ours']:.4f} and {results['theirs']:.4f}"
             return
         times: dict[str, list[float]] = {"ours": [], "theirs": []}

@@ -17,9 +17,10 @@ import numpy as np
 
 from .ceilings import Ceiling
 from .commands import Commands
-from .measure import OURS, Row, Settings, empty_row, fill_ratio, mismatch
+from .measure import OURS, Row, Settings, empty_row, fill_ratio, mismatch, note
 from .process import ContenderError, Process
 from .report import Report, duration, machine_lines, pipes, shares
+from .run import add_share
 from .workload import Workload, save_arrays
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ def run_on_gpu(
     for workload in rows:
         settings.tell(workload.name)
         row = measure_on_gpu(workload, settings, start)
-        if row.ours:
-            row.share, row.ceiling = ceiling.share(workload.work(), row.ours)
-        if row.ours and row.theirs:
-            row.their_share, _ = ceiling.share(workload.work(), row.theirs)
+        add_share(row, workload, ceiling)
         report.rows.append(row)
         yield row
 
@@ -105,10 +103,6 @@ def _alternate(row: GpuRow, blocks: Blocks, repeats: int) -> None:
         row.cpu = min(blocks["cpu"]() for _ in range(CPU_BLOCKS))
 
 
-def _note(row: Row, what: str) -> None:
-    row.remark = f"{row.remark}; {what}" if row.remark else what
-
-
 def _gather(row: GpuRow, begin: Callable[[str], tuple[Any, Block]], differs: Callable[[Any, Any], str]) -> Blocks:
     """Begin with each contender; a block for each that computes the same as ours, and a remark for each other one."""
     made: dict[str, Any] = {}
@@ -119,12 +113,12 @@ def _gather(row: GpuRow, begin: Callable[[str], tuple[Any, Block]], differs: Cal
         except ContenderError as error:
             if side == OURS:
                 raise
-            _note(row, f"{side} failed: {error}")
+            note(row, f"{side} failed: {error}")
             continue
         wrong = differs(made[OURS], made[side])
         if wrong:
             row.void = row.void or side == "torch"
-            _note(row, f"{side} is void: {wrong}")
+            note(row, f"{side} is void: {wrong}")
         else:
             blocks[side] = block
     return blocks

@@ -20,7 +20,6 @@ from .process import PATIENCE, ContenderError, Process
 from .workload import Workload, save_arrays
 
 OURS = "tinyslm"
-PACKAGES = {"torch": "torch", "jax": "jax", "keras": "keras", "gensim": "gensim"}
 
 
 @dataclass
@@ -150,7 +149,9 @@ def _run(workload: Workload, threads: int, settings: Settings, choices: Choices)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         case = Case(workload, threads, settings, Path(folder), processes)
         rows = [empty_row(workload, name, threads) for name in sides(workload.contenders(), settings)]
-        measured = [row for row in rows if is_measured(row, workload.contenders())]
+        for row in rows:
+            row.remark = why_not(row.against, workload.contenders())
+        measured = [row for row in rows if row.against in workload.contenders()]
         forms = {row.against: _forms(case, row, choices) for row in measured if not row.remark}
         if measured:
             settings.tell(told(workload, threads, forms))
@@ -165,12 +166,12 @@ def told(workload: Workload, threads: int, against: Collection[str]) -> str:
 
 
 def _measure(case: Case, rows: list[Row], started: Started, choices: Choices) -> None:
-    """Fill the rows: those against somebody who was started and computes the same, and those of ours alone."""
+    """Fill the rows: pairs with a rival that computes the same, and ours alone where the rival is not installed."""
     try:
         ours = started[OURS][0].result()
     except ContenderError as error:
         for row in rows:
-            row.remark = f"ours failed: {error}"
+            note(row, f"ours failed: {error}")
         return
     rivals: dict[str, Contender] = {}
     for row in rows:
@@ -248,14 +249,11 @@ class Contender:
 Form = tuple[dict[str, Any], float]  # options, and the seconds that the first steps may take
 
 
-def is_measured(row: Row, contenders: Collection[str]) -> bool:
-    """Whether the row has such a contender. A remark says that it is not installed: then ours is measured alone."""
-    package = PACKAGES[row.against]
-    if row.against not in contenders:
-        row.remark = "this row has no such contender"
-    elif importlib.util.find_spec(package) is None:
-        row.remark = f"not installed: pip install {package}"
-    return row.against in contenders
+def why_not(against: str, contenders: Collection[str]) -> str:
+    """Why a row can't be measured against this library, if so. Where it is not installed, ours stands alone."""
+    if against not in contenders:
+        return "this row has no such contender"
+    return "" if importlib.util.find_spec(against) else f"not installed: pip install {against}"
 
 
 def _forms(case: Case, row: Row, choices: Choices) -> list[Form]:
@@ -342,7 +340,7 @@ def _alternate(case: Case, ours: Contender, rivals: dict[str, Contender], rows: 
             order.reverse()
     except ContenderError as error:
         for row in rows:
-            row.remark = f"failed while measuring: {error}"
+            note(row, f"failed while measuring: {error}")
         return
     for row in rows:
         fill_ratio(row, times[OURS], times.get(row.against, []))
@@ -350,6 +348,11 @@ def _alternate(case: Case, ours: Contender, rivals: dict[str, Contender], rows: 
         if row.against in rivals:
             row.losses["theirs"] = rivals[row.against].losses
         row.amount, row.unit = case.amount, case.unit
+
+
+def note(row: Row, what: str) -> None:
+    """One more remark."""
+    row.remark = f"{row.remark}; {what}" if row.remark else what
 
 
 def fill_ratio(row: Row, mine: Sequence[float], others: Sequence[float]) -> None:

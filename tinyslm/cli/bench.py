@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -50,8 +51,6 @@ def bench(
     choose_backend(backend)
     if backend is not None:
         os.environ["TINYSLM_BACKEND"] = backend  # each contender runs in a process of its own
-    for option, path in {"--json": json, "--markdown": markdown, "--plot": plot}.items():
-        out_file(path, option)
     console = open_console(stderr=True)
     settings = Settings(
         against=_words(against, ("torch", "jax", "keras", "gensim")),
@@ -63,9 +62,14 @@ def bench(
         folder=data,
         tell=lambda text: console.print(text, style="dim", markup=False),
     )
+    special = backend != "cuda" and _is_special(chosen, {"markdown": markdown, "plot": plot})
+    if not special:
+        _rows(chosen, backend)  # names that are none are refused before a folder is made
+    for option, path in {"--json": json, "--markdown": markdown, "--plot": plot}.items():
+        out_file(path, option)
     if backend == "cuda":
         return _gpu(chosen, settings, json, markdown, plot)
-    if _is_special(chosen, {"markdown": markdown, "plot": plot}):
+    if special:
         return {"growth": _growth, "trap": _trap}[chosen[0]](settings, json, plot)
     _run(chosen, settings, json, markdown, plot)
 
@@ -167,10 +171,14 @@ def _gpu(names: list[str], settings: Any, json: Path | None, markdown: Path | No
 
 
 def _list(names: list[str], backend: str | None) -> None:
+    for workload in _rows(names, backend):
+        typer.echo(line_of(workload))
+
+
+def _rows(names: list[str], backend: str | None) -> Sequence[Workload]:
     from ..bench.workloads import choose, cuda
 
-    for workload in cuda.choose_for_gpu(names) if backend == "cuda" else choose(names):
-        typer.echo(line_of(workload))
+    return cuda.choose_for_gpu(names) if backend == "cuda" else choose(names)
 
 
 def line_of(workload: Workload) -> str:

@@ -71,13 +71,13 @@ def warnings_in_words() -> Iterator[None]:
     """
     before = warnings.showwarning
 
-    def show(message: Warning | str, *where: Any) -> None:
-        if isinstance(message, TinyslmWarning) and not os.environ.get("TINYSLM_DEBUG"):
+    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        if isinstance(message, TinyslmWarning) and file is None and not os.environ.get("TINYSLM_DEBUG"):
             _tell("[bold yellow]warning:[/]", str(message))
         else:
-            before(message, *where)
+            before(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.showwarning = show
     try:
         yield
     finally:

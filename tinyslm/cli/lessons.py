@@ -23,7 +23,7 @@ from ..course.progress import done, remember
 from ..files import write_text
 from ..messages import column, say
 from ..unicode_math import in_unicode
-from .console import INTERRUPTED, PATH, choose_backend, open_console, out_folder
+from .console import INTERRUPTED, PATH, choose_backend, open_console, out_file, out_folder
 
 if TYPE_CHECKING:
     from ..course.power import Power
@@ -79,6 +79,7 @@ def notebook(
     """Write a lesson as a notebook."""
     (lesson, *_) = choose([name])
     path = out or Path(f"{lesson.name}.ipynb")
+    out_file(path, "--out")
     write_text(path, notebook_of(lesson))
     open_console().print(say("lessons.notebook", path=path), markup=False)
 

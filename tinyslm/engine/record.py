@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from .. import device
-from ..errors import AnomalyError, DTypeError, ShapeError, TinyslmError
+from ..errors import AnomalyError, DTypeError, ShapeError, TinyslmError, is_whole
 from ..tensor import Clock, Tensor
 from .modes import anomaly, recording
 from .where import caller, line_text
 
 Attrs = dict[str, Any]
 Op = Any  # operation.Op; not imported, because imports run one way
-MOST = 1e300  # of what becomes a float without a look at it
+LARGEST = 1e300  # numbers below it become a float directly; a larger int may not fit into one
 UNCHANGING = frozenset((int, float, bool, str, type(None), type(...), slice))
 
 
@@ -168,7 +168,7 @@ def _sized(value: Any) -> bool:
 
 
 def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
-    if dtypes and type(value) in (float, int) and -MOST < value < MOST:  # most of what is no tensor: the short way
+    if dtypes and type(value) in (float, int) and -LARGEST < value < LARGEST:  # most of what comes
         return Tensor.wrap(device.on_device(np.array(value, dtypes[0])))
     if isinstance(value, np.ndarray) and value.ndim:
         # A copy: what a graph records must not change from outside.
@@ -181,7 +181,8 @@ def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
     elif array.dtype == np.float64:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {type(value).__name__}")
+        got = "a whole number too large for an array" if is_whole(value) else type(value).__name__
+        raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {got}")
     return Tensor.wrap(device.on_device(array))
 
 

@@ -1,14 +1,13 @@
 """Scaled dot-product attention, one operation with a fused kernel, and its composition as the reference."""
 
 import math
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from ..device import on_device
 from ..engine import composition_forward, composition_rule, op
-from ..errors import DTypeError, OptionError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError, is_number, is_whole
 from ..tensor import Tensor, constant, raw
 from .elementwise import exp, where
 
@@ -73,7 +72,7 @@ def _attention_shape(q, k, v, mask, causal, scale):
         )
     if q[-1] == 0:
         raise ShapeError(f"attention: expected queries and keys of at least one number (D >= 1), got q {q}, k {k}")
-    if scale is not None and not isinstance(scale, Real):
+    if scale is not None and not is_number(scale):
         raise OptionError(f"attention: expected scale as a number or None, got {scale!r}")
     _check_mask("attention", mask, (*q[:-1], k[-2]))
 
@@ -146,7 +145,7 @@ def self_attention(xp, qkv, heads=1, mask=None, causal=False):
 
 @self_attention.shape
 def _self_attention_shape(qkv, heads, mask, causal):
-    if isinstance(heads, bool) or not isinstance(heads, Integral) or heads < 1:
+    if not is_whole(heads) or heads < 1:
         raise OptionError(f"self_attention: expected heads as a whole number of at least 1, got {heads!r}")
     if len(qkv) != 3 or qkv[2] % (3 * heads) or qkv[2] == 0:
         raise ShapeError(

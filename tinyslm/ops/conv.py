@@ -3,12 +3,10 @@
 `unfold` lays the windows of a sequence side by side and `fold` adds windows back; each is the other's derivative.
 """
 
-from numbers import Integral
-
 import numpy as np
 
 from ..engine import composed, composition_forward, composition_rule, op
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ShapeError, is_whole
 from ..tensor import Tensor
 from .matmul import matmul
 from .shape import pad
@@ -25,7 +23,7 @@ def unfold(xp, x, size=1, stride=1, dilation=1):
 @unfold.shape
 def _unfold_shape(x, size, stride, dilation):
     given = (size, stride, dilation)
-    if not all(isinstance(n, Integral) for n in given) or min(given) < 1:
+    if not all(map(is_whole, given)) or min(given) < 1:
         raise OptionError(
             "expected size, stride and dilation as whole numbers of at least 1, got {}, {}, {}".format(*given)
         )
@@ -100,7 +98,7 @@ def conv1d_fused(xp, x, weight, bias, stride=1, padding=0, dilation=1):
 
 @conv1d_fused.shape
 def _conv1d_shape(x, weight, bias, stride, padding, dilation):
-    if not isinstance(padding, Integral) or padding < 0:
+    if not is_whole(padding) or padding < 0:
         raise OptionError(f"conv1d: expected padding as a whole number of at least 0, got {padding!r}")
     if bias != weight[:1]:
         raise ShapeError(f"conv1d: expected a bias ({weight[0]},), got {bias}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import op
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ShapeError, is_number
 from ..tensor import Tensor
 from .elementwise import sqrt
 
@@ -26,7 +26,7 @@ def _standardise(x: Any, dims: tuple[int, ...], eps: float, sqrt: Any = np.sqrt)
 
 
 def _check(name: str, x: tuple, weight: tuple, bias: tuple, dim: int, eps: Any) -> None:
-    if not (isinstance(eps, (int, float, np.number)) and eps >= 0):
+    if not (is_number(eps) and eps >= 0):
         raise OptionError(f"{name}: expected an eps of at least 0, got {eps!r}")
     if not 0 <= dim < len(x) or weight != (x[dim],) or bias != weight:
         raise ShapeError(

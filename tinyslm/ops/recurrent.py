@@ -67,7 +67,7 @@ def _run(step: Any, x: Tensor, state: tuple, mask: Any, reverse: bool) -> tuple[
         x_t = x[:, t]
         if mask is not None:
             keep = Tensor.wrap(on_device(raw(mask))[:, t, None])
-            x_t = where(keep, x_t, 0.0)  # what doesn't count may be NaN: 0 NaN would go into the weights' gradients
+            x_t = where(keep, x_t, 0.0)  # it may be NaN, and 0 times NaN in the weights' gradients is NaN
         new = step(x_t, state)
         if mask is not None:
             outputs[t] = where(keep, new[0], 0.0)

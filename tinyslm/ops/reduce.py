@@ -65,7 +65,7 @@ def mean_vjp(g, y, x, dim, keepdim):
 
 @op(r"y = \frac{1}{n - c} \sum_i (x_i - \bar x)^2")
 def var(xp, x, dim=None, correction=1, keepdim=False):
-    """Variance; `correction` c = 1 gives the unbiased estimate, 0 the mean square deviation. NaN for n = c = 1."""
+    """Variance; `correction` c = 1 gives the unbiased estimate, 0 the mean square deviation. For n = c NaN or inf."""
     dims = dims_of(dim, x.ndim)
     n, deviation = math.prod(x.shape[d] for d in dims), x - x.mean(axis=dims, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
