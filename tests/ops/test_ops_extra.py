@@ -327,6 +327,18 @@ def test_a_single_number_has_one_dimension_to_reduce(name, dim):
             np.testing.assert_array_equal(*gradients)
 
 
+@pytest.mark.parametrize("small", [0, 10**6])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "logsumexp", "prod", "var", "std"])
+def test_several_dimensions_come_as_a_tuple_or_a_list(name, small):
+    x = draw(2, 3, 4)
+    with ts.use("numba", small):
+        found = [METHODS[name](ts.tensor(x), dim=dim).numpy() for dim in ((0, 2), [0, 2])]
+        slopes = [gradient(lambda t, dim=dim: METHODS[name](t, dim=dim), x) for dim in ((0, 2), [0, 2])]
+    assert found[0].shape == (3,)
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(*slopes)
+
+
 def test_cross_entropy_of_extreme_logits_is_finite():
     x = np.array([[1e4, -1e4], [-1e4, 1e4]])
     value, grad = (

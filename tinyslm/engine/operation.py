@@ -102,6 +102,8 @@ class Op:
         for name in self.switches:
             if not isinstance(attrs[name], (bool, np.bool_)):
                 raise OptionError(f"{self.name}: expected {name} as True or False, got {attrs[name]!r:.200}")
+        if type(attrs.get("dim")) is list:  # several dimensions; arrays take them as a tuple
+            attrs["dim"] = tuple(attrs["dim"])
         return attrs
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
