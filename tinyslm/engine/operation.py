@@ -61,46 +61,41 @@ class Op:
         self.kernels: dict[str, device.Kernel] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs and len(args) == self.arity:
-            return apply(self, args, self.defaults)
-        return apply(self, *self.bind(args, kwargs))
+        if len(args) != self.arity:
+            args, kwargs = self._sorted(args, kwargs)
+        return apply(self, args, self._attributes(kwargs) if kwargs else self.defaults)
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join([*self.inputs, *self.defaults])})>"
 
-    def bind(self, args: tuple, kwargs: Attrs) -> tuple[tuple, Attrs]:
-        """Sort a call's arguments into tensors and attributes."""
+    def _sorted(self, args: tuple, kwargs: Attrs) -> tuple[tuple, Attrs]:
+        """A call's arguments as tensors and attributes: attributes may come by place, and tensors by name."""
         if self.variadic:
-            return self._bind_list(args, kwargs)
+            return self._sorted_list(args, kwargs)
         n = self.arity
-        if len(args) == n and kwargs.keys() <= self.defaults.keys():
-            return args, self._checked({**self.defaults, **kwargs})
-        inputs = list(args[:n]) + [kwargs.pop(name) for name in self.inputs[len(args) : n] if name in kwargs]
+        inputs = [*args[:n], *(kwargs.pop(name) for name in self.inputs[len(args) : n] if name in kwargs)]
         if len(inputs) < n or len(args) - n > len(self.defaults):
             wanted = [*self.inputs, *(f"{k}={v!r}" for k, v in self.defaults.items())]
             raise TypeError(f"{self.name}({', '.join(wanted)}): expected {n} tensors, got {len(args)} arguments")
-        positional = dict(zip(self.defaults, args[n:], strict=False))
-        return tuple(inputs), self._checked({**self.defaults, **positional, **self._known(kwargs)})
+        return tuple(inputs), {**dict(zip(self.defaults, args[n:], strict=False)), **kwargs}
 
-    def _bind_list(self, args: tuple, kwargs: Attrs) -> tuple[tuple, Attrs]:
+    def _sorted_list(self, args: tuple, kwargs: Attrs) -> tuple[tuple, Attrs]:
         # cat([a, b], 0) and einsum("ij,jk->ik", a, b), as in PyTorch
         first = [a for a in args if isinstance(a, str)]
         args = args[len(first) :]
         if args and isinstance(args[0], (list, tuple)):
             first, args = [*first, *args[1:]], tuple(args[0])
-        positional = dict(zip(self.defaults, first, strict=False))
-        return args, self._checked({**self.defaults, **positional, **self._known(kwargs)})
+        return args, {**dict(zip(self.defaults, first, strict=False)), **kwargs}
 
-    def _known(self, kwargs: Attrs) -> Attrs:
-        for name in kwargs:
-            if name not in self.defaults:
-                known = ", ".join([*self.inputs, *self.defaults])
-                raise TypeError(f"{self.name}() has no argument {name!r}; expected some of: {known}")
-        return kwargs
-
-    def _checked(self, attrs: Attrs) -> Attrs:
+    def _attributes(self, given: Attrs) -> Attrs:
+        """The given attributes, checked, and the defaults of the others."""
+        attrs = {**self.defaults, **given}
+        if len(attrs) > len(self.defaults):
+            name = next(name for name in given if name not in self.defaults)
+            known = ", ".join([*self.inputs, *self.defaults])
+            raise TypeError(f"{self.name}() has no argument {name!r}; expected some of: {known}")
         for name in self.switches:
-            if not isinstance(attrs[name], (bool, np.bool_)):
+            if type(attrs[name]) is not bool and not isinstance(attrs[name], np.bool_):
                 raise OptionError(f"{self.name}: expected {name} as True or False, got {attrs[name]!r:.200}")
         if type(attrs.get("dim")) is list:  # several dimensions; arrays take them as a tuple
             attrs["dim"] = tuple(attrs["dim"])
@@ -165,7 +160,8 @@ def op(formula: str, **declared: Any) -> Callable[[Callable[..., Any]], Op]:
 
     def make(forward: Callable[..., Any]) -> Op:
         new = Op(formula, forward, **declared)
-        Op.registry[new.name] = METHODS[new.name] = new
+        Op.registry[new.name] = new
+        METHODS[new.name] = new.__call__  # Python calls a bound method faster than an object
         return new
 
     return make

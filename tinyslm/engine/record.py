@@ -55,11 +55,12 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
     """Compute `op` on `inputs` and record it where a gradient is wanted."""
     if device.State.name == "cuda":
         move(inputs)
-    try:
-        arrays = [t._data for t in inputs]
-    except AttributeError:
-        inputs = _adapt(op, inputs)
-        arrays = [t._data for t in inputs]
+    arrays, wanted = [], False
+    for t in inputs:  # every operation comes here: one loop, and no call that can be spared
+        if not isinstance(t, Tensor):
+            return apply(op, _adapt(op, inputs), attrs)
+        arrays.append(t._data)
+        wanted = wanted or t.requires_grad
     if not arrays:
         raise ShapeError(f"{op.name}: expected at least one tensor, got none")
     dtype = arrays[0].dtype
@@ -67,8 +68,8 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
         if a.dtype is not dtype:
             _check_dtypes(op, arrays)
             break
-    wanted = recording.get() and _any_requires_grad(inputs)
-    if wanted and attrs:
+    wanted = wanted and recording.get()
+    if wanted and attrs is not op.defaults:
         attrs = _own(attrs)
     out, saved, kernel = _compute(op, arrays, attrs)
     if anomaly.get():
@@ -78,13 +79,6 @@ def apply(op: Op, inputs: tuple, attrs: Attrs) -> Any:
         node = Node(op, inputs, attrs, out, saved, kernel)
         return node.output_tensors() if type(out) is tuple else Tensor.wrap(out, node)
     return tuple(map(Tensor.wrap, out)) if type(out) is tuple else Tensor.wrap(out)
-
-
-def _any_requires_grad(inputs: tuple) -> bool:
-    for t in inputs:  # noqa: SIM110 - every operation comes here, and `any` with a generator takes three times as long
-        if t.requires_grad:
-            return True
-    return False
 
 
 def _own(attrs: Attrs) -> Attrs:
@@ -159,25 +153,33 @@ def _in_words(value: Any) -> Any:
 
 def _adapt(op: Op, inputs: tuple) -> tuple[Tensor, ...]:
     # Python and NumPy scalars take the tensors' number type; arrays keep their own.
-    dtypes = [t.dtype for t in inputs if isinstance(t, (Tensor, np.ndarray)) and t.dtype.kind in "fc" and _sized(t)]
-    return tuple(t if isinstance(t, Tensor) else _to_tensor(op, t, dtypes) for t in inputs)
+    dtype = _number_type(inputs)
+    return tuple([t if isinstance(t, Tensor) else _to_tensor(op, t, dtype) for t in inputs])
 
 
-def _sized(value: Any) -> bool:
-    return isinstance(value, Tensor) or value.ndim > 0
+def _number_type(inputs: tuple) -> np.dtype | None:
+    """The type of the first floats among tensors and arrays, or None."""
+    for t in inputs:
+        if isinstance(t, Tensor):
+            t = t._data
+        elif not isinstance(t, np.ndarray) or not t.ndim:
+            continue
+        if t.dtype.kind in "fc":
+            return t.dtype
+    return None
 
 
-def _to_tensor(op: Op, value: Any, dtypes: list) -> Tensor:
-    if dtypes and type(value) in (float, int) and -LARGEST < value < LARGEST:  # most of what comes
-        return Tensor.wrap(device.on_device(np.array(value, dtypes[0])))
+def _to_tensor(op: Op, value: Any, dtype: np.dtype | None) -> Tensor:
+    if dtype is not None and type(value) in (float, int) and -LARGEST < value < LARGEST:  # most of what comes
+        return Tensor.wrap(np.array(value, dtype))
     if isinstance(value, np.ndarray) and value.ndim:
         # A copy: what a graph records must not change from outside.
         return Tensor.wrap(device.on_device(np.array(value)))
     if value is None or isinstance(value, (str, bytes)):
         raise DTypeError(f"{op.name}: expected tensors, arrays or numbers, got {value!r}")
     array = np.asarray(value)
-    if array.dtype.kind in "fiu" and dtypes:
-        array = array.astype(dtypes[0])
+    if array.dtype.kind in "fiu" and dtype is not None:
+        array = array.astype(dtype)
     elif array.dtype == np.float64:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiubc":

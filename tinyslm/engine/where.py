@@ -13,7 +13,7 @@ _inside: dict[CodeType, bool] = {}
 
 def caller() -> tuple[CodeType, int]:
     """The code and instruction of the innermost frame outside tinyslm (lessons count as outside)."""
-    frame = sys._getframe(3)  # above Node and apply
+    frame = sys._getframe(4)  # above Node, apply and what calls it
     while frame.f_back is not None:
         code = frame.f_code
         inside = _inside.get(code)

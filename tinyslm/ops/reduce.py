@@ -150,7 +150,7 @@ def logsumexp_vjp(g, y, x, dim, keepdim):
 @op(r"y_i = \sum_{j \le i} x_j")
 def cumsum(xp, x, dim=0):
     """Running sum along `dim`."""
-    return xp.cumsum(x, axis=dim)
+    return x.cumsum(axis=dim)
 
 
 @cumsum.vjp

@@ -22,7 +22,7 @@ def reshape_vjp(g, y, x, shape):
 @op(r"y_{\dots j \dots i \dots} = x_{\dots i \dots j \dots}")
 def transpose(xp, x, dim0=-2, dim1=-1):
     """Two dimensions swapped."""
-    return xp.swapaxes(x, dim0, dim1)
+    return x.swapaxes(dim0, dim1)
 
 
 @transpose.vjp
@@ -33,7 +33,7 @@ def transpose_vjp(g, y, x, dim0, dim1):
 @op(r"y_{i_{\pi(1)} \dots i_{\pi(n)}} = x_{i_1 \dots i_n}")
 def permute(xp, x, dims=()):
     """Dimensions in another order: dimension k of the result is dimension dims[k] of x."""
-    return xp.transpose(x, dims)
+    return x.transpose(dims)
 
 
 @permute.vjp
@@ -44,7 +44,7 @@ def permute_vjp(g, y, x, dims):
 @op(r"y = x \text{ without dimensions of size 1}")
 def squeeze(xp, x, dim=None):
     """Dimensions of size 1 removed: `dim` (one or several), or all."""
-    return xp.squeeze(x, axis=dim)
+    return x.squeeze(axis=dim)
 
 
 @squeeze.vjp
