@@ -8,18 +8,17 @@ from types import CodeType
 
 _HOUSE = str(Path(__file__).resolve().parents[1])
 _LESSONS = str(Path(_HOUSE) / "lessons")
-_inside: dict[CodeType, bool] = {}
+_inside: dict[str, bool] = {}  # by file name, whose hash is at hand; a code's own is computed anew each time
 
 
 def caller() -> tuple[CodeType, int]:
     """The code and instruction of the innermost frame outside tinyslm (lessons count as outside)."""
     frame = sys._getframe(4)  # above Node, apply and what calls it
     while frame.f_back is not None:
-        code = frame.f_code
-        inside = _inside.get(code)
+        name = frame.f_code.co_filename
+        inside = _inside.get(name)
         if inside is None:
-            name = code.co_filename
-            inside = _inside[code] = name.startswith(_HOUSE) and not name.startswith(_LESSONS)
+            inside = _inside[name] = name.startswith(_HOUSE) and not name.startswith(_LESSONS)
         if not inside:
             break
         frame = frame.f_back
