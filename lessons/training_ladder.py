@@ -22,13 +22,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from tinyslm.kernels.cpu import ladder, recurrent, recurrent_plain
 from tinyslm.kernels.cpu._blas import one_thread
-from tinyslm.kernels.cpu._parallel import set_num_threads
 
 import tinyslm as ts
 from tinyslm.lesson import check, figure
 
 rng = np.random.default_rng(0)
-set_num_threads(1)  # one core for all rungs, the ceiling too
+ts.set_num_threads(1)  # one core for all rungs, the ceiling too
 names = {"with_numpy": "NumPy, column\ntimes row", "with_loops": "compiled\nloops",
          "with_blocks": "blocks", "with_registers": "registers"}  # fmt: skip
 rungs = {names[rung.__name__]: rung for rung in ladder.RUNGS}

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from . import check, checkpoint, data, lesson, metrics, models, nn, optim, plot, recipes, text, training
     from .check.gradcheck import gradcheck as gradcheck
     from .check.gradcheck import gradgradcheck as gradgradcheck
+    from .kernels.cpu._parallel import get_num_threads as get_num_threads
+    from .kernels.cpu._parallel import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "device",
     "enable_grad",
     "errors",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "gradgradcheck",
@@ -53,6 +56,7 @@ __all__ = [
     "optim",
     "plot",
     "recipes",
+    "set_num_threads",
     "tensor",
     "text",
     "training",
@@ -64,17 +68,22 @@ __all__ += ops.__all__
 _LATER = (
     "check", "checkpoint", "data", "lesson", "metrics", "models", "nn", "optim", "plot", "recipes", "text", "training",
 )  # fmt: skip
-_FROM_CHECK = ("gradcheck", "gradgradcheck")
+_FROM = {
+    "gradcheck": ".check",
+    "gradgradcheck": ".check",
+    "get_num_threads": ".kernels.cpu._parallel",
+    "set_num_threads": ".kernels.cpu._parallel",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a part of the library when it is first named."""
     if name in _LATER:
         return importlib.import_module(f".{name}", __name__)
-    if name in _FROM_CHECK:
-        return getattr(importlib.import_module(".check", __name__), name)
+    if name in _FROM:
+        return getattr(importlib.import_module(_FROM[name], __name__), name)
     raise AttributeError(f"module 'tinyslm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_FROM_CHECK})
+    return sorted({*globals(), *_LATER, *_FROM})

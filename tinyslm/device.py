@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, OptionError, ShapeError, TinyslmWarning, is_whole
+from .errors import BackendError, ShapeError, require_whole, warn
 
 SMALL = 4096
 NAMES = ("numpy", "numba", "cuda")
+_SIZE = operator.attrgetter("size")
 FLOATS = (np.dtype("float32"), np.dtype("float64"))  # what kernels compute with, in the machine's order of bytes
 
 
@@ -137,14 +138,12 @@ class use:
     """
 
     def __init__(self, name: str, small: int = SMALL):
-        if not is_whole(small) or small < 0:
-            raise OptionError(f"use: expected small as a whole number of at least 0, got {small!r}")
         if name not in NAMES:
             raise BackendError(f"There is no such backend.\n  Expected: one of {', '.join(NAMES)}\n  Got: {name!r}")
         found = probe(name)
         if not found.works:
             raise BackendError(f"The backend {name!r} is not available: {found.why}\n  Remedy: {found.remedy}")
-        self.name, self.small = name, int(small)
+        self.name, self.small = name, require_whole(small, "small", 0, of="use")
         self._before = [self._switch()]
         self._entered = False
 
@@ -368,7 +367,7 @@ class Kernel:
 
 
 def _largest(*arrays: Any) -> int:
-    return max(a.size for a in arrays)
+    return max(map(_SIZE, arrays))  # without a loop in Python: every operation that has a kernel asks
 
 
 def signature(values: Sequence[Any]) -> tuple:
@@ -433,4 +432,4 @@ _warned: set[str] = set()
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, TinyslmWarning, stacklevel=2)
+        warn(message)

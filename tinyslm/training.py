@@ -25,12 +25,11 @@ import numpy as np
 from . import device
 from .checkpoint import load_state, save_state
 from .data import Batches
-from .errors import CheckpointError, OptionError, ShapeError, TinyslmError
+from .errors import CheckpointError, OptionError, ShapeError, TinyslmError, require_whole
 from .files import write_text
 from .nn import Module
 from .optim import LRScheduler, Optimizer, clip_factor
 from .tensor import Tensor
-from .text._fields import require_int
 
 Rows = np.ndarray
 Metrics = dict[str, float]
@@ -145,8 +144,8 @@ class Trainer:
     epoch_listener: Callable[[dict[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
-        self.epochs = require_int(self.epochs, "epochs", 1)
-        self.read_every = require_int(self.read_every, "read_every", 1)
+        self.epochs = require_whole(self.epochs, "epochs", 1)
+        self.read_every = require_whole(self.read_every, "read_every", 1)
         self.folder = None if self.folder is None else Path(self.folder)
         self.log_folder = None if self.log_folder is None else Path(self.log_folder)
         self.settings = _as_saved(self.settings)

@@ -16,10 +16,10 @@ import itertools
 import os
 import queue
 import threading
-import warnings
+import time
 from collections.abc import Callable
 
-from ...errors import OptionError, TinyslmWarning, is_whole
+from ...errors import require_whole, warn
 
 WORK_PER_THREAD = 1 << 18  # element operations; waking a thread takes as long as 100,000 of them, often more
 BLOCKS = 16  # partial sums of a reduction across rows
@@ -53,9 +53,7 @@ def set_num_threads(n: int) -> None:
     What is left to NumPy alone (vectors, batches of matrices) keeps its own setting, OPENBLAS_NUM_THREADS and the like.
     """
     global _threads, _untold
-    if not is_whole(n) or n < 1:
-        raise OptionError(f"set_num_threads: expected n as a whole number of at least 1, got {n!r}")
-    _threads, _untold = int(n), False
+    _threads, _untold = require_whole(n, "n", 1, of="set_num_threads"), False
 
 
 def split(task: Task, size: int, work: int, grain: int = 1) -> None:
@@ -82,30 +80,33 @@ class _Share:
         self.task, self.todo, self.count = task, collections.deque(pieces), len(pieces)
         self.finished, self.done = itertools.count(1), threading.Lock()
         self.errors: list[BaseException] = []
+        self.helping: list[bool] = []
         self.done.acquire()
 
     def do(self) -> None:
         """All pieces, together with the helpers that are free. Raises the first error, once nobody writes any more."""
         try:
             for _ in range(self.count - 1):
-                _ask(self.take, self.count - 1)
+                _ask(self.help, self.count - 1)
             self.take()
-        except BaseException:  # Ctrl-C between two pieces: nobody begins another one
+            self.done.acquire()
+        except BaseException:  # Ctrl-C between two pieces or in the wait; a second one doesn't wait for the helpers
             self.todo.clear()
+            while self.helping:
+                time.sleep(0.001)
             raise
-        try:
-            self.done.acquire()
-        except KeyboardInterrupt:  # helpers are still writing; a second Ctrl-C doesn't wait for them
-            self.done.acquire()
-            raise
-        self._end()
-
-    def _end(self) -> None:
-        del self.task  # a helper that comes too late must not hold arrays
+        finally:
+            del self.task  # a helper that comes too late must not hold arrays
         errors = self.errors[:1]
         self.errors.clear()  # nor must a circle of an error, its traceback and this list
         if errors:
             raise errors.pop()
+
+    def help(self) -> None:
+        """What a helper does: it can be seen to be at work from before its first piece to after its last one."""
+        self.helping.append(True)
+        self.take()
+        self.helping.pop()
 
     def take(self) -> None:
         """Piece after piece until none is left; after an error the rest is left undone."""
@@ -161,25 +162,23 @@ def _cores() -> int:
 def _after_fork() -> None:
     # The helpers did not come along into the child, and one of them may have held the queue's lock.
     global _threads, _helpers, _asked, _untold
-    _untold = get_num_threads() > 1
+    _untold = _untold or get_num_threads() > 1
     _threads, _helpers, _asked = 1, 0, queue.SimpleQueue()
 
 
 def _refuse(chosen: str) -> None:
     if chosen not in _refused:
         _refused.add(chosen)
-        message = f"TINYSLM_NUM_THREADS is left aside. Expected: a whole number of at least 1. Got: {chosen!r}"
-        warnings.warn(message, TinyslmWarning, stacklevel=3)
+        warn(f"TINYSLM_NUM_THREADS is left aside. Expected: a whole number of at least 1. Got: {chosen!r}")
 
 
 def _tell() -> None:
     global _untold
     _untold = False
-    message = (
+    warn(
         "This process was made by fork: its kernels run on one thread, since threads don't survive a fork. "
-        "For more, start processes by 'spawn' or 'forkserver', or call set_num_threads(n) here."
+        "For more, start processes by 'spawn' or 'forkserver', or call tinyslm.set_num_threads(n) here."
     )
-    warnings.warn(message, TinyslmWarning, stacklevel=4)
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _blas
 from ._arrays import as_rows, ready
-from ._blas import column_sums, multiply_all
 from ._gemm import DEPTH, WORK, multiply, pack_columns, padded, panels_of_columns, strips_of, turned_copy
 from ._jit import jit
 from ._parallel import split
@@ -45,10 +45,7 @@ def conv1d_backward(
     gs, stride = ready(g.transpose(0, 2, 1)), _stride(x, stride, padding)  # (B, L, O)
     dx = _dx(gs, x, weight, stride, padding, dilation) if needs[0] else None
     dweight = _dweight(gs, x, weight, stride, padding, dilation) if needs[1] else None
-    dbias = np.empty(bias.shape, bias.dtype) if needs[2] else None
-    if dbias is not None:
-        multiply_all([column_sums(as_rows(gs), dbias)])
-    return dx, dweight, dbias
+    return dx, dweight, _dbias(as_rows(gs), bias) if needs[2] else None
 
 
 def _stride(x: np.ndarray, stride: int, padding: int) -> int:
@@ -86,6 +83,10 @@ def _dx(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: 
     return dx.transpose(0, 2, 1)
 
 
+def _dbias(g: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return _blas.multiply(_blas.ones_for(g), g, np.empty((1, len(bias)), bias.dtype))[0]
+
+
 def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padding: int, dilation: int) -> np.ndarray:
     (outputs, channels, size), width = weight.shape, panel_width(weight.itemsize)
     rows, strips = _padded(x.transpose(0, 2, 1), padding, stride), padded(outputs, weight.dtype) // width
@@ -93,7 +94,7 @@ def _dweight(g: np.ndarray, x: np.ndarray, weight: np.ndarray, stride: int, padd
     task, work = (rows, flat, g.shape[1], outputs, size, stride, dilation, sums), g.size * size * channels // WORK
     split(lambda start, stop: _window_sums(*task, start, stop), len(sums), work)
     found = sums.reshape(strips, size, channels, width).transpose(0, 3, 2, 1)
-    return np.array(found.reshape(strips * width, channels, size)[:outputs], order="C")
+    return np.ascontiguousarray(found.reshape(strips * width, channels, size)[:outputs])
 
 
 # x is looked at as a matrix with `stride` steps in each row: the places that one element of the window meets then lie
@@ -142,9 +143,9 @@ def _window_sums(x, g, places, outputs, size, stride, dilation, sums, start, sto
     """sums[p K + k] += x_k^T g of window element k and the outputs of panel p, for p K + k from start to stop."""
     (batch, time, channels), width = x.shape, sums.shape[2]
     rows, reach = x.reshape(batch * time // stride, stride * channels), dilation * (size - 1) // stride
-    turned = np.empty((stride * channels, DEPTH + reach), x.dtype)
-    first = start // size
-    panels = np.empty(((stop - 1) // size + 1 - first, DEPTH, width), x.dtype)
+    most, first = min(DEPTH, places), start // size
+    turned = np.empty((stride * channels, most + reach), x.dtype)
+    panels = np.empty(((stop - 1) // size + 1 - first, most, width), x.dtype)
     for b in range(batch):
         for at in range(0, places, DEPTH):
             depth = min(DEPTH, places - at)
@@ -153,6 +154,6 @@ def _window_sums(x, g, places, outputs, size, stride, dilation, sums, start, sto
             pack_columns(g, g_at, outputs, depth, outputs - first * width, panels)
             for i in range(start, stop):
                 p, k = divmod(i, size)
-                shift, phase = divmod(k * dilation, stride)
+                shift, phase = divmod(k * dilation, stride)  # element k is so many rows down, so many steps in
                 row, panel = phase * channels, p - first
                 multiply(turned, row, channels, shift, depth, panels, panel, panel + 1, 0, sums[i], 0, 0, True)

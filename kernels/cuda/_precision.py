@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import warnings
 
 import numpy as np
 
-from ...errors import TinyslmWarning
+from ...errors import warn
 from ._launch import gpu
 
 FORMATS = {"highest": 0, "high": 1, "medium": 2}  # float32, TF32, bfloat16: FORMAT in `mma.cuh`
@@ -33,9 +32,7 @@ def product_format(dtype: np.dtype) -> int:
 
 @functools.cache
 def _say(architecture: int) -> None:
-    warnings.warn(
+    warn(
         f"This GPU (sm_{architecture}) has no tensor cores for TF32 and bfloat16; those from sm_{OLDEST} on have them. "
         "Products are computed in float32.",
-        TinyslmWarning,
-        stacklevel=2,
     )

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import functools
 import os
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...errors import TinyslmWarning
+from ...errors import warn
 from ._launch import Gpu, gpu, prepare
 
 SWITCH = "TINYSLM_CUDA_GRAPHS"
@@ -79,9 +78,7 @@ def _again(loops: _Loops, key: tuple, every: Callable[[], None]) -> None:
     except Exception as error:  # whatever CuPy or the driver raises: nothing has run yet, so the steps still can
         loops.works = False
         loops.clear()
-        warnings.warn(
-            f"CUDA graphs can't be used, steps are launched one by one: {error}", TinyslmWarning, stacklevel=2
-        )
+        warn(f"CUDA graphs can't be used, steps are launched one by one: {error}")
         every()
 
 

@@ -1,5 +1,6 @@
 """Convolution against torch."""
 
+import numpy as np
 import pytest
 from cpu_helpers import DTYPES, check_pair, numbers, with_threads
 from drawn import arrays, dtypes, held
@@ -47,3 +48,21 @@ def test_sequences_longer_than_the_depth_of_a_panel(options, workers, dtype, mon
     arrays = [numbers(i, *shape, dtype=dtype) for i, shape in enumerate([(2, 5, 1300), (19, 5, 4), (19,)])]
     check_pair((conv1d_forward, conv1d_backward), lambda x, w, b: torch.conv1d(x, w, b, **options), arrays, **options)
     assert bool(handed) == (workers > 1)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("stride", [11, 400, 10**9])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_strides_longer_than_the_window_and_than_the_sequence(stride, dtype):
+    torch = pytest.importorskip("torch")
+    arrays = [numbers(i, *shape, dtype=dtype) for i, shape in enumerate([(2, 3, 500), (4, 3, 3), (4,)])]
+    window = {"stride": stride, "padding": 1}
+    check_pair((conv1d_forward, conv1d_backward), lambda x, w, b: torch.conv1d(x, w, b, **window), arrays, **window)
+
+
+@pytest.mark.parametrize("outputs", [4, 40])  # in one panel, and in several
+def test_gradients_of_weights_lie_as_the_weights_do(outputs):
+    x, w, b = (np.ones(shape, np.float32) for shape in ((1, 5, 50), (outputs, 5, 3), (outputs,)))
+    y, _ = conv1d_forward(x, w, b)
+    _, dw, _ = conv1d_backward(y, y, None, (x, w, b), (False, True, False))
+    assert dw.flags.c_contiguous

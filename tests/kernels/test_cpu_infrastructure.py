@@ -3,6 +3,7 @@
 import gc
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ from tinyslm.kernels.cpu import (
     softmax,
 )
 from tinyslm.kernels.cpu._jit import source_hash
+
+from tinyslm import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,16 +150,40 @@ def test_a_fork_runs_on_serially(threads):
     want, _ = softmax.softmax_forward(x)  # the helpers have started
     child = os.fork()
     if child == 0:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            same = all(np.array_equal(softmax.softmax_forward(x)[0], want) for _ in range(2))
-        said = ["made by fork" in str(w.message) for w in told]
-        serial, both = _parallel.get_num_threads() == 1, threading.Barrier(2)
-        _parallel.set_num_threads(2)  # now it has a helper of its own
-        _parallel.split(lambda start, stop: both.wait(20), 2, 1 << 30)
-        os._exit(0 if same and said == [True] and serial else 1)
+        failed = 1
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                same = all(np.array_equal(softmax.softmax_forward(x)[0], want) for _ in range(2))
+            said = ["made by fork" in str(w.message) and w.filename == __file__ for w in told]
+            serial, both = _parallel.get_num_threads() == 1, threading.Barrier(2)
+            _parallel.set_num_threads(2)  # now it has a helper of its own
+            _parallel.split(lambda start, stop: both.wait(20), 2, 1 << 30)
+            failed = 0 if same and said == [True] and serial else 1
+        finally:
+            os._exit(failed)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert _parallel.get_num_threads() == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_of_a_fork_is_told_too(threads):
+    threads(2)
+    child = os.fork()
+    if child == 0:
+        failed = 1
+        try:
+            grandchild = os.fork()
+            if grandchild == 0:
+                with pytest.warns(errors.TinyslmWarning, match="made by fork"):
+                    _parallel.split(lambda start, stop: None, 2, 1 << 30)
+                failed = 0
+            else:
+                failed = os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1])
+        finally:
+            os._exit(failed)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 SPAWN = """
@@ -208,14 +235,14 @@ def test_cache_folder_announcement_and_laziness(tmp_path):
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_nothing_is_compiled_a_second_time(tmp_path):
+def test_nothing_is_compiled_a_second_time():
     code = (
         "import numpy as np; from tinyslm.kernels.cpu.conv import conv1d_forward as f, conv1d_backward as b; "
         "a = [np.ones(s, np.float32) for s in ((2, 3, 9), (4, 3, 2), (4,))]; "
         "[b(y, y, None, a, (True,) * 3, s) for s in (1, 2) for y in [f(*a, s)[0]]]"
     )
-    assert "compiling kernel window_sums" in run_python(code, TINYSLM_CACHE=str(tmp_path)).stderr
-    again = run_python(code, TINYSLM_CACHE=str(tmp_path))
+    assert run_python(code).returncode == 0  # it may find the kernels that other tests have compiled, but not others
+    again = run_python(code)
     assert (again.returncode, again.stderr) == (0, "")
 
 
@@ -385,6 +412,50 @@ def test_trouble_here_waits_for_the_helper_and_holds_no_arrays(threads, trouble)
         assert alive() is None
     finally:
         gc.enable()
+
+
+STOPPED = """
+import _thread, signal, threading, time
+from tinyslm.kernels.cpu import _parallel
+
+_parallel.set_num_threads(2)
+here, both, begun, ended = threading.get_ident(), threading.Barrier(2), [], []
+
+def task(start, stop):
+    begun.append(start)
+    if len(begun) <= 2:
+        both.wait(10)
+    if threading.get_ident() != here:
+        time.sleep(0.3)
+        STOP
+        time.sleep(0.2)
+        ended.append(start)
+
+try:
+    _parallel.split(task, 2, 1 << 30)
+except BaseException as error:
+    print(type(error).__name__, len(begun), len(ended))
+"""
+ALARM = """
+def late(*_):
+    raise TimeoutError
+
+signal.signal(signal.SIGALRM, late)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+"""
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "TimeoutError"])
+def test_what_ends_the_wait_for_a_helper_comes_out_once_it_is_done(name):
+    if name == "TimeoutError" and not hasattr(signal, "setitimer"):
+        pytest.skip("needs an alarm")
+    code = STOPPED.replace("STOP", "_thread.interrupt_main()" if name == "KeyboardInterrupt" else "pass")
+    if name == "TimeoutError":
+        code = code.replace("try:", ALARM + "try:")
+    else:  # also where Ctrl-C is ignored, as in a shell's background
+        code = code.replace("try:", "signal.signal(signal.SIGINT, signal.default_int_handler)\ntry:")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.split() == [name, "2", "1"], done.stderr
 
 
 def test_after_an_error_the_rest_is_left_undone(threads, monkeypatch):

@@ -530,8 +530,16 @@ REFUSED = [
     ),
     (OptionError, "label_smoothing from 0 to 1, got -0.5", lambda: ts.cross_entropy(X, IDS, label_smoothing=-0.5)),
     (OptionError, "label_smoothing from 0 to 1, got nan", lambda: ts.cross_entropy(X, IDS, label_smoothing=math.nan)),
-    (OptionError, "integer as ignore_index, got None", lambda: ts.cross_entropy(X, IDS, ignore_index=None)),
-    (OptionError, "integer as ignore_index, got None", lambda: ts.nll_loss(X, IDS, ignore_index=None)),
+    (
+        OptionError,
+        "cross_entropy: expected ignore_index as a whole number, got None",
+        lambda: ts.cross_entropy(X, IDS, ignore_index=None),
+    ),
+    (
+        OptionError,
+        "nll_loss: expected ignore_index as a whole number, got None",
+        lambda: ts.nll_loss(X, IDS, ignore_index=None),
+    ),
     *[
         (
             ShapeError,
@@ -549,7 +557,7 @@ REFUSED = [
         for f, n in ((ts.layer_norm, 2), (ts.rms_norm, 1), (ts.batch_norm, 2))
         for eps in (-1.0, math.nan, None)
     ],
-    (OptionError, "integer as seed, got 1.5", lambda: ts.dropout(X, seed=1.5)),
+    (OptionError, "dropout: expected seed as a whole number, got 1.5", lambda: ts.dropout(X, seed=1.5)),
     (OptionError, "p from 0 to 1, got 1.5", lambda: ts.dropout(X, p=1.5)),
     (OptionError, "'none' or 'tanh', got 'Tanh'", lambda: ts.gelu(X, approximate="Tanh")),
     (ShapeError, r"\(D,\) for x \(\)", lambda: ts.layer_norm(ts.tensor(1.0), np.ones(1, "f"), np.ones(1, "f"))),
@@ -580,10 +588,11 @@ REFUSED = [
     *[
         (
             OptionError,
-            "attention: expected scale as a number or None, got 'x'",
-            lambda q=q: ts.attention(q, q, q, scale="x"),
+            f"attention: expected scale as a number or None, got {got}",
+            lambda q=q, scale=scale: ts.attention(q, q, q, scale=scale),
         )
         for q in (X, np.ones((80, 80)))  # the rule, the kernel
+        for scale, got in (("x", "'x'"), (ts.tensor(0.5, requires_grad=True), "Tensor"))
     ],
     *[
         (
@@ -594,8 +603,8 @@ REFUSED = [
         for options, message in (
             ({"padding": 1.5}, "conv1d: expected padding as a whole number of at least 0, got 1.5"),
             ({"padding": -1}, "conv1d: expected padding as a whole number of at least 0, got -1"),
-            ({"stride": 1.5}, "whole numbers of at least 1, got 2, 1.5, 1"),
-            ({"dilation": 0}, "whole numbers of at least 1, got 2, 1, 0"),
+            ({"stride": 1.5}, "conv1d: expected stride as a whole number of at least 1, got 1.5"),
+            ({"dilation": 0}, "conv1d: expected dilation as a whole number of at least 1, got 0"),
         )
     ],
     (OptionError, "attention: expected causal as True or False, got 'no'", lambda: ts.attention(X, X, X, causal="no")),

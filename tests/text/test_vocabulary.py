@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinyslm as ts
 from tinyslm.errors import CheckpointError, DataError, OptionError
 from tinyslm.text import Vocabulary
 
@@ -49,11 +50,12 @@ def test_a_word_spelled_like_a_special_is_the_special():
 
 def test_decode():
     vocabulary = Vocabulary.build(TEXTS)
-    assert vocabulary.decode(np.array([0, 2, 1])) == ["<pad>", "b", "<unk>"]
+    for ids in (np.array([0, 2, 1]), ts.tensor([0, 2, 1]), [np.array(0), ts.tensor(2), np.uint8(1)]):
+        assert vocabulary.decode(ids) == ["<pad>", "b", "<unk>"]
     assert vocabulary.decode([0, 2, 1], skip_specials=True) == ["b"]
 
 
-@pytest.mark.parametrize("ids", [[6], [-1], [1.0], ["b"], [True], "b", None, 3])
+@pytest.mark.parametrize("ids", [[6], [-1], [1.0], ["b"], [True], "b", None, 3, np.array([[1], [2]])])
 def test_decode_refuses_what_is_no_id(ids):
     with pytest.raises(DataError):
         Vocabulary.build(TEXTS).decode(ids)

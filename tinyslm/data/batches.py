@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, OptionError, ShapeError
-from ..text._fields import require_int
+from ..errors import CheckpointError, OptionError, ShapeError, require_whole
 
 # A pool is shuffled as a whole and sorted by length inside: large enough that neighbours have nearly the same length,
 # small enough that an epoch does not become one long sorted list.
@@ -39,7 +38,7 @@ class Batches:
         bucket: bool = False,
         drop_last: bool = False,
     ) -> None:
-        self.rows, self.batch_size = require_int(rows, "rows", 0), require_int(batch_size, "batch_size", 1)
+        self.rows, self.batch_size = require_whole(rows, "rows", 0), require_whole(batch_size, "batch_size", 1)
         self.rng, self.drop_last = _check_rng(rng), drop_last
         self.lengths = _check_lengths(lengths, rows) if bucket else None
         self.epoch = 0

@@ -11,10 +11,9 @@ import numpy as np
 
 from .. import nn, ops
 from ..checkpoint import load_model, save_model
-from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError
+from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError, require_whole
 from ..nn.module import check_sizes
 from ..tensor import Tensor
-from ..text._fields import require_int
 from .decoding import Decoder, known_tokens
 
 KIND = "language model"
@@ -214,8 +213,8 @@ def _prompt(tokens: Any, vocabulary: int) -> np.ndarray:
 
 
 def _check(length: Any, temperature: float, top_k: Any, rng: Any) -> None:
-    require_int(length, "length", 1)
-    require_int(1 if top_k is None else top_k, "top_k", 1)
+    require_whole(length, "length", 1)
+    require_whole(1 if top_k is None else top_k, "top_k", 1)
     if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 <= temperature < np.inf:
         raise OptionError(f"temperature: expected a number of at least 0, got {temperature!r}")
     if temperature > 0 and not isinstance(rng, np.random.Generator):

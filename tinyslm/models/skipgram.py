@@ -22,9 +22,8 @@ import numpy as np
 
 from .. import device, text
 from ..checkpoint import load_model, save_model
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import CheckpointError, DataError, OptionError, require_whole
 from ..text import Vocabulary
-from ..text._fields import require_int
 
 KIND = "skip-gram"
 PIECE = 10_000  # words: longer sentences are cut, since a window over the end of one hardly matters
@@ -64,7 +63,7 @@ class SkipGram:
 
     def most_similar(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """The `count` words whose vectors have the largest cosine with that of `word`, and these; without the word."""
-        require_int(count, "count", 1)
+        require_whole(count, "count", 1)
         cosines = _unit(self.vectors) @ _unit(self[word])
         cosines[self.vocabulary.index(word)] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(count, len(self) - 1)]
@@ -116,7 +115,7 @@ class SkipGramSettings:
 
     def __post_init__(self) -> None:
         for name in ("dim", "window", "negatives", "epochs", "min_count", "workers"):
-            object.__setattr__(self, name, require_int(getattr(self, name), name, 1))
+            object.__setattr__(self, name, require_whole(getattr(self, name), name, 1))
         if not 0 <= self.subsample < np.inf:
             raise OptionError(f"subsample: expected a share of at least 0, such as 1e-3; got {self.subsample}")
         if not 0 < self.min_lr <= self.lr < np.inf:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import CheckpointError, OptionError
+from ..errors import CheckpointError, OptionError, require_whole
 from ..tensor import Tensor
 
 M = TypeVar("M", bound="Module")
@@ -47,8 +47,7 @@ class Mismatch(NamedTuple):
 def check_sizes(layer: str, least: int, **sizes: Any) -> None:
     """Refuse sizes of a layer that are no whole numbers or too small, by their names."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise OptionError(f"{layer}: expected {name} as a whole number of at least {least}, got {value!r}")
+        require_whole(value, name, least, of=layer)
 
 
 class Module:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..device import on_device
 from ..engine import composition_forward, composition_rule, op
-from ..errors import DTypeError, OptionError, ShapeError, is_number, is_whole
+from ..errors import DTypeError, OptionError, ShapeError, is_number, require_whole
 from ..tensor import Tensor, constant, raw
 from .elementwise import exp, where
 
@@ -145,15 +145,14 @@ def self_attention(xp, qkv, heads=1, mask=None, causal=False):
 
 @self_attention.shape
 def _self_attention_shape(qkv, heads, mask, causal):
-    if not is_whole(heads) or heads < 1:
-        raise OptionError(f"self_attention: expected heads as a whole number of at least 1, got {heads!r}")
+    heads = require_whole(heads, "heads", 1, of="self_attention")
     if len(qkv) != 3 or qkv[2] % (3 * heads) or qkv[2] == 0:
         raise ShapeError(
             "self_attention: the shapes do not fit.\n"
             f"  Expected: qkv (B, T, 3 D) with D a multiple of {heads} heads\n"
             f"  Got: {qkv}" + (f", which is D = {qkv[2] / 3:g}" if len(qkv) == 3 else "")
         )
-    _check_mask("self_attention", mask, (qkv[0], int(heads), qkv[1], qkv[1]))
+    _check_mask("self_attention", mask, (qkv[0], heads, qkv[1], qkv[1]))
 
 
 def _size_of_one_head(qkv: np.ndarray) -> int:

@@ -3,10 +3,12 @@
 `unfold` lays the windows of a sequence side by side and `fold` adds windows back; each is the other's derivative.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..engine import composed, composition_forward, composition_rule, op
-from ..errors import OptionError, ShapeError, is_whole
+from ..errors import ShapeError, require_whole
 from ..tensor import Tensor
 from .matmul import matmul
 from .shape import pad
@@ -22,11 +24,12 @@ def unfold(xp, x, size=1, stride=1, dilation=1):
 
 @unfold.shape
 def _unfold_shape(x, size, stride, dilation):
-    given = (size, stride, dilation)
-    if not all(map(is_whole, given)) or min(given) < 1:
-        raise OptionError(
-            "expected size, stride and dilation as whole numbers of at least 1, got {}, {}, {}".format(*given)
-        )
+    _check_windows("unfold", x, size, stride, dilation)
+
+
+def _check_windows(name: str, x: tuple, size: Any, stride: Any, dilation: Any) -> None:
+    for key, value in {"size": size, "stride": stride, "dilation": dilation}.items():
+        require_whole(value, key, 1, of=name)
     if len(x) != 3 or x[-1] < dilation * (size - 1) + 1:
         raise ShapeError(
             f"A window of {size} (dilation {dilation}) needs as many steps.\n"
@@ -98,11 +101,10 @@ def conv1d_fused(xp, x, weight, bias, stride=1, padding=0, dilation=1):
 
 @conv1d_fused.shape
 def _conv1d_shape(x, weight, bias, stride, padding, dilation):
-    if not is_whole(padding) or padding < 0:
-        raise OptionError(f"conv1d: expected padding as a whole number of at least 0, got {padding!r}")
+    require_whole(padding, "padding", 0, of="conv1d")
     if bias != weight[:1]:
         raise ShapeError(f"conv1d: expected a bias ({weight[0]},), got {bias}")
-    _unfold_shape((*x[:2], x[2] + 2 * padding), weight[2], stride, dilation)
+    _check_windows("conv1d", (*x[:2], x[2] + 2 * padding), weight[2], stride, dilation)
 
 
 conv1d_fused.reference(conv1d_simple)

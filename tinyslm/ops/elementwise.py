@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..device import backend, cuda_kernels, on_device
 from ..engine import op
-from ..errors import OptionError
+from ..errors import OptionError, require_whole
 from ..kernels.cpu import _random
 from ..tensor import Tensor
 
@@ -396,8 +395,7 @@ def dropout(xp, x, p=0.5, seed=0):
 def _dropout_options(x, p, seed):
     if not (isinstance(p, (int, float, np.number)) and 0 <= p <= 1):
         raise OptionError(f"dropout: expected a probability p from 0 to 1, got {p!r}")
-    if not isinstance(seed, Integral):
-        raise OptionError(f"dropout: expected an integer as seed, got {seed!r}")
+    require_whole(seed, "seed", of="dropout")
 
 
 @dropout.vjp

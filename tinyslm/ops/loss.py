@@ -1,13 +1,12 @@
 """Losses. `reduction` is "mean", "sum" or "none", as in PyTorch."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..device import Kernel, array_module, backend, to_host
 from ..engine import is_grad_enabled, op
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ShapeError, require_whole
 from ..tensor import Tensor, constant, raw
 from .elementwise import log, sigmoid, where
 from .index import from_0, host_from_0
@@ -72,7 +71,7 @@ def _cross_entropy_shape(logits, target, weight, ignore_index, label_smoothing, 
     _check_reduction(reduction)
     if not (isinstance(label_smoothing, (int, float, np.number)) and 0 <= label_smoothing <= 1):
         raise OptionError(f"cross_entropy: expected a label_smoothing from 0 to 1, got {label_smoothing!r}")
-    _check_ignored("cross_entropy", ignore_index)
+    require_whole(ignore_index, "ignore_index", of="cross_entropy")
     if weight is not None and np.shape(raw(weight)) != logits[-1:]:
         raise ShapeError(f"cross_entropy: expected one weight per class {logits[-1:]}, got {np.shape(raw(weight))}")
     if not logits or logits[:-1] != target:
@@ -99,13 +98,6 @@ def _check_classes(name: str, logits: tuple) -> None:
     if logits[-1:] == (0,):
         raise ShapeError(
             f"{name}: expected at least one class.\n  Expected: (..., V) with V of at least 1\n  Got: {logits}"
-        )
-
-
-def _check_ignored(name: str, ignore_index: Any) -> None:
-    if not isinstance(ignore_index, Integral):
-        raise OptionError(
-            f"{name}: expected an integer as ignore_index, got {ignore_index!r}; leave it out and no class is ignored"
         )
 
 
@@ -210,7 +202,7 @@ def kl_vjp(g, y, input, target, reduction):
 
 def nll_loss(log_probs: Tensor, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """Negative log-likelihood of class numbers given log-probabilities (..., V); a mean over targets that count."""
-    _check_ignored("nll_loss", ignore_index)
+    require_whole(ignore_index, "ignore_index", of="nll_loss")
     _check_classes("nll_loss", log_probs.shape)
     classes = np.asarray(to_host(raw(target)))
     seen = classes != ignore_index

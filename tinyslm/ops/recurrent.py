@@ -64,21 +64,23 @@ def _run(step: Any, x: Tensor, state: tuple, mask: Any, reverse: bool) -> tuple[
     steps = range(x.shape[1])
     outputs: dict[int, Tensor] = {}
     for t in reversed(steps) if reverse else steps:
-        x_t = x[:, t]
-        if mask is not None:
-            keep = Tensor.wrap(on_device(raw(mask))[:, t, None])
-            x_t = where(keep, x_t, 0.0)  # it may be NaN, and 0 times NaN in the weights' gradients is NaN
-        new = step(x_t, state)
-        if mask is not None:
-            outputs[t] = where(keep, new[0], 0.0)
-            new = tuple(where(keep, a, b) for a, b in zip(new, state, strict=True))
+        if mask is None:
+            state = step(x[:, t], state)
+            outputs[t] = state[0]
         else:
-            outputs[t] = new[0]
-        state = new
+            keep = Tensor.wrap(on_device(raw(mask))[:, t, None])
+            outputs[t], state = _masked(step, x[:, t], state, keep)
     if not outputs:
         empty = Tensor.wrap(np.zeros((x.shape[0], 0, state[0].shape[-1]), x.dtype))
         return empty, *(s * 1 for s in state)
     return stack([outputs[t] for t in steps], dim=1), *state
+
+
+def _masked(step: Any, x_t: Tensor, state: tuple, keep: Tensor) -> tuple[Tensor, tuple]:
+    """The output and the state after a step; where `keep` (B, 1) is False they are 0 and the state as it was."""
+    x_t = where(keep, x_t, 0.0)  # it may be NaN, and 0 times NaN in the weights' gradients is NaN
+    new = step(x_t, state)
+    return where(keep, new[0], 0.0), tuple(where(keep, a, b) for a, b in zip(new, state, strict=True))
 
 
 def _check(name: str, gates: int, x: tuple, h: tuple, w_ih: tuple, w_hh: tuple, b: tuple, mask: Any) -> None:

@@ -1,6 +1,5 @@
 """Checks that the text tools share: of the arguments people pass, and of the JSON read back from a model folder."""
 
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -44,17 +43,6 @@ def require_choice(value: object, name: str, choices: tuple[Any, ...]) -> None:
     """Raise an OptionError unless `value` is one of `choices`."""
     if value not in choices:
         raise OptionError(f"Expected {name} to be one of {', '.join(map(repr, choices))}. Got {value!r}.")
-
-
-def require_int(value: object, name: str, least: int) -> int:
-    """Return `value` as an int of at least `least`; otherwise an OptionError."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise OptionError(f"Expected {name} as a whole number of at least {least}. Got {value!r}.")
-    return number
 
 
 def require_specials(values: Iterable[str]) -> tuple[str, ...]:

@@ -15,13 +15,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import CheckpointError, DataError, OptionError, require_whole
 from ._fields import (
     FORMAT_VERSION,
     one_or_many,
     read_header,
     read_list,
-    require_int,
     require_specials,
     require_text,
 )
@@ -78,8 +77,8 @@ class BPE:
         OptionError for a vocab_size below 256 plus the specials, DataError for no text at all.
         """
         specials = require_specials(specials)
-        room = require_int(vocab_size, "vocab_size", least=_BYTES + len(specials)) - _BYTES - len(specials)
-        require_int(min_count, "min_count", least=1)
+        room = require_whole(vocab_size, "vocab_size", least=_BYTES + len(specials)) - _BYTES - len(specials)
+        require_whole(min_count, "min_count", least=1)
         pieces = Counter(piece for part in one_or_many(text) for piece in _PIECE.findall(part))
         if not pieces:
             raise DataError("Expected text to learn merges from. Got none, or only empty strings.")

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DTypeError, ShapeError
-from ._fields import require_choice, require_int, require_many
+from ..errors import DTypeError, ShapeError, require_whole
+from ._fields import require_choice, require_many
 
 Side = Literal["left", "right"]
 
@@ -32,9 +32,9 @@ def pad(
     """
     require_choice(side, "side", ("left", "right"))
     require_choice(cut, "cut", ("left", "right"))
-    require_int(value, "value", least=-(2**63))
+    require_whole(value, "value", least=-(2**63))
     rows = [_as_ids(row, i) for i, row in enumerate(require_many(sequences, "sequences"))]
-    steps = max(map(len, rows), default=0) if length is None else require_int(length, "length", least=1)
+    steps = max(map(len, rows), default=0) if length is None else require_whole(length, "length", least=1)
     rows = [row[:steps] if cut == "right" else row[max(0, len(row) - steps) :] for row in rows]
     ids = np.full((len(rows), steps), value, dtype=np.int64)
     for filled, row in zip(ids, rows, strict=True):

@@ -5,8 +5,8 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from ..errors import DataError
-from ._fields import each_text, require_choice, require_int, require_text
+from ..errors import DataError, require_whole
+from ._fields import each_text, require_choice, require_text
 from .script import HAN, HAN_RANGES
 
 # 3.14 and 1,000 are one token; 2nd is a word. Combining accents (U+0300 to U+036F) belong to the letter before them.
@@ -88,7 +88,7 @@ def max_match(text: str, word_list: WordList | Iterable[str]) -> list[str]:
 
 def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
     """Return the max(0, T - n + 1) runs of n neighbouring tokens. OptionError unless n is at least 1."""
-    count = require_int(n, "n", least=1)
+    count = require_whole(n, "n", least=1)
     tokens = list(each_text(tokens, "tokens"))
     return list(zip(*(tokens[i:] for i in range(count)), strict=False))
 

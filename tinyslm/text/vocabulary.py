@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import CheckpointError, DataError, OptionError, require_whole
 from ._fields import (
     FORMAT_VERSION,
     each_text,
@@ -12,7 +12,6 @@ from ._fields import (
     read_header,
     read_list,
     require_choice,
-    require_int,
     require_many,
     require_specials,
 )
@@ -65,8 +64,8 @@ class Vocabulary:
         DataError for texts that are not yet split into tokens, OptionError for a size without room for a word.
         """
         specials = require_specials(specials)
-        require_int(size, "size", least=len(specials) + 1)
-        require_int(min_count, "min_count", least=1)
+        require_whole(size, "size", least=len(specials) + 1)
+        require_whole(min_count, "min_count", least=1)
         texts = require_many(token_lists, "token_lists")
         counts = Counter(token for tokens in texts for token in each_text(tokens, "the tokens of a text"))
         words = ((word, n) for word, n in counts.most_common() if n >= min_count and word not in specials)
@@ -141,9 +140,10 @@ def check_ids(ids: Iterable[int], size: int) -> list[int]:
     return [_check_id(value, size) for value in require_many(ids, "ids")]
 
 
-def _check_id(value: object, size: int) -> int:
+def _check_id(value: Any, size: int) -> int:
+    value = value.item() if getattr(value, "ndim", 1) == 0 else value  # what a tensor's rows are made of
     try:
-        number = require_int(value, "id", least=0)
+        number = require_whole(value, "id", least=0)
     except OptionError:
         number = size
     if number >= size:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointError, DataError, OptionError
-from ._fields import FORMAT_VERSION, each_text, read_field, read_header, read_list, require_choice, require_int
+from ..errors import CheckpointError, DataError, OptionError, require_whole
+from ._fields import FORMAT_VERSION, each_text, read_field, read_header, read_list, require_choice
 from .clean import UnicodeForm, clean
 from .padding import Side, pad
 from .stopwords import remove_stop_words
@@ -52,8 +52,8 @@ class WordTokenizer:
 
     def __post_init__(self) -> None:
         require_choice(self.split, "split", _SPLITS)
-        self.ngrams = require_int(self.ngrams, "ngrams", least=1)
-        self.size, self.min_count = require_int(self.size, "size", 1), require_int(self.min_count, "min_count", 1)
+        self.ngrams = require_whole(self.ngrams, "ngrams", least=1)
+        self.size, self.min_count = require_whole(self.size, "size", 1), require_whole(self.min_count, "min_count", 1)
         self.keep, self.specials = tuple(each_text(self.keep, "keep")), tuple(each_text(self.specials, "specials"))
         self.word_list = None if self.word_list is None else as_word_list(self.word_list)
         # Wrong settings should show here, not with the first text.
