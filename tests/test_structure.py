@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,13 @@ FLOORS = [
 ]
 
 
+@cache
 def modules():
     """Every module of the package by dotted name, with its syntax tree."""
+    return list(_modules())
+
+
+def _modules():
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if parts[0] not in ("lessons", "kernels"):
@@ -47,6 +53,7 @@ def imports(name, is_package, tree):
                 yield ".".join([*base, alias.name]), ".".join(base)
 
 
+@cache
 def graph():
     """Module -> modules that it imports."""
     known = {name: (package, tree) for name, package, tree in modules()}

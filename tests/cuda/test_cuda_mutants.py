@@ -1,5 +1,6 @@
 """The power of the check: each barrier of our own kernels is taken away once, and the emulator has to notice."""
 
+import itertools
 import re
 
 import numpy as np
@@ -83,11 +84,22 @@ RUNS = {
 }
 
 
-def mutants(text, part):
-    """The text without one of the barriers of the part, for each of them; and the line of that barrier."""
-    found = re.search(part, text)
-    for barrier in BARRIER.finditer(text, *found.span(1)):
-        yield text.count("\n", 0, barrier.start()), text[: barrier.start()] + ";" + text[barrier.end() :]
+SWITCH = """
+#include <cstdlib>
+static bool without(int barrier) {
+    const char* chosen = std::getenv("WITHOUT_BARRIER");
+    return chosen && std::atoi(chosen) == barrier;
+}
+"""
+
+
+def switchable(text, part):
+    """The text with a switch at each barrier of the part, so that it compiles once for them all; and their lines."""
+    start, end = re.search(part, text).span(1)
+    lines = [text.count("\n", 0, barrier.start()) for barrier in BARRIER.finditer(text, start, end)]
+    numbered = itertools.count()
+    switched = BARRIER.sub(lambda found: f"if (without({next(numbered)})) {{}} else {found[0]}", text[start:end])
+    return SWITCH + text[:start] + switched + text[end:], lines
 
 
 def noticed(run, wanted):
@@ -107,9 +119,11 @@ def test_every_barrier_counts(monkeypatch, name):
     text = _launch.source(family)
     with emulated():
         wanted = run()
-    assert not noticed(run, wanted)
-    tried = list(mutants(text, part))
-    assert tried
-    for line, mutant in tried:
-        monkeypatch.setattr(_launch, "source", lambda family, mutant=mutant: mutant)
+    switched, lines = switchable(text, part)
+    assert lines
+    monkeypatch.setattr(_launch, "source", lambda family: switched)
+    for barrier, line in enumerate(lines):
+        monkeypatch.delenv("WITHOUT_BARRIER", raising=False)
+        assert not noticed(run, wanted)
+        monkeypatch.setenv("WITHOUT_BARRIER", str(barrier))
         assert noticed(run, wanted), f"the barrier is not missed: {text.splitlines()[line]}"

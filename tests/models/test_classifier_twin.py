@@ -19,7 +19,7 @@ def test_the_same_loss_curve_in_float64(real_data):
     from torch_twin import make_twin, twin_step
 
     table = load_table("mr_polarity", real_data)
-    run = ClassifierTraining(table, config_for(table), Options(test=0.1, valid=0.1, seed=1))
+    run = ClassifierTraining(table, config_for(table), Options(test=0.1, valid=0.1, seed=1, batch_size=8))
     model = run.classifier.model.to("float64")
     twin, twin_optimizer = make_twin(model)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)

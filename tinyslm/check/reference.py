@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class InputReference:
         flat = gradient.reshape(len(gradient), -1)
         return np.concatenate([flat[:, self.indices], flat @ self.directions.T], axis=1)
 
-    @property
+    @cached_property
     def scale(self) -> np.ndarray:
         """The size of this input's gradient for each cotangent (K, 1)."""
         size = np.abs(self.values)
