@@ -6,14 +6,17 @@ Idea: first all scores, then all errors, then all changes; the K + 1 rows are th
 time, and a step is the exact gradient of one pair, as in the derivation named negative_sampling. A word that is drawn
 twice is one row with twice the error: no row comes up a second time, so one loop can take from it and change it.
 
+A pair takes a few hundred nanoseconds, so what stands around the sums counts. Three things keep it small: scores are
+found two rows at a time, a draw has no branch, and a pair is no call of its own but woven into the loop over the text.
+
 Several threads may run this on the same tables without locks (Recht et al. 2011, "Hogwild"): now and then one
 overwrites another's change to a row, and few rows are shared at a time.
 """
 
 import numpy as np
 
-from ._jit import inline, jit
-from ._math import sigmoid
+from ._jit import inline, jit, woven
+from ._math import dot, sigmoid
 from ._random import MIX_1, MIX_2, STEP
 
 _STEP, _MIX_1, _MIX_2 = np.uint64(STEP), np.uint64(MIX_1), np.uint64(MIX_2)
@@ -47,18 +50,14 @@ def train_part(vectors, outputs, words, starts, keep, limits, others, window, ne
                     train_pair(vectors[sentence[j]], outputs, targets[:count], times, rate, errors, change)
 
 
-@jit
+@woven
 def train_pair(vector, outputs, targets, times, rate, errors, change):
     """One step of descent for one pair: targets[0] is the true word, the others are drawn, all of them different.
 
     e = times (sigmoid(U_w v) - y), y = (1, 0, ..., 0); v -= rate U_w^T e, U_w -= rate e v^T, both from the old values.
     times: how often each target was drawn. errors, as long as times, and change: scratch space.
     """
-    for k in range(targets.size):
-        row, score = outputs[targets[k]], vector.dtype.type(0)
-        for j in range(vector.size):
-            score += row[j] * vector[j]
-        errors[k] = score
+    _find_scores(vector, outputs, targets, errors)
     for k in range(errors.size):
         errors[k] = rate * times[k] * sigmoid(errors[k])
     errors[0] -= rate
@@ -70,6 +69,21 @@ def train_pair(vector, outputs, targets, times, rate, errors, change):
             row[j] -= error * vector[j]
     for j in range(vector.size):
         vector[j] -= change[j]
+
+
+@woven
+def _find_scores(vector, outputs, targets, scores):
+    """U_w v, two rows at a time: the second is on its way from memory while the first comes in."""
+    even = targets.size - targets.size % 2
+    for k in range(0, even, 2):
+        a, b = outputs[targets[k]], outputs[targets[k + 1]]
+        score_a = score_b = vector.dtype.type(0)
+        for j in range(vector.size):
+            score_a += a[j] * vector[j]
+            score_b += b[j] * vector[j]
+        scores[k], scores[k + 1] = score_a, score_b
+    for k in range(even, targets.size):
+        scores[k] = dot(vector, outputs[targets[k]])
 
 
 @inline
@@ -103,10 +117,14 @@ def _draw_targets(word, negatives, limits, others, targets, times, state):
 
 @inline
 def draw(limits, others, state):
-    """One word of the noise: a cell, all equally likely, and then the cell's own word or its other one."""
+    """One word of the noise: a cell, all equally likely, and then the cell's own word or its other one.
+
+    Both are looked up before one is chosen: nothing can foresee the choice, and a wrong guess costs more than a look.
+    """
     bits = _next(state)
     cell = ((bits >> _32) * np.uint64(limits.size)) >> _32
-    return np.int64(cell) if (bits & _LOW) < limits[cell] else np.int64(others[cell])
+    own, other = np.int64(cell), np.int64(others[cell])
+    return own if (bits & _LOW) < limits[cell] else other
 
 
 @inline
