@@ -152,7 +152,7 @@ def _pack_parts(w, parts, columns, panels):
 def panels_of_columns(w: np.ndarray) -> np.ndarray:
     """B = W for w (R, N): panels with R rows."""
     width = panel_width(w.itemsize)
-    panels = np.empty((-(-w.shape[1] // width), len(w), width), w.dtype)
+    panels = np.empty((padded(w.shape[1], w.dtype) // width, len(w), width), w.dtype)
     _pack_all(ready(w).reshape(-1), *w.shape, panels)
     return panels
 

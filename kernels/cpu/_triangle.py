@@ -11,7 +11,7 @@ Blocks are computed whole. So the numbers that a row of A doesn't see, up to BLO
 zeros in the last two products, and C has room for whole blocks.
 """
 
-from ._gemm import DEPTH, block
+from ._gemm import DEPTH, block, strips_of
 from ._jit import inline
 from ._tile import ROWS as BLOCK
 from ._tile import make_tile
@@ -31,7 +31,7 @@ def below(rows, a, a_start, a_row, depth, panels, columns, edge, c):
     width, c_row = panels.shape[2], c.shape[1]
     for d in range(0, max(1, depth), DEPTH):
         n = min(DEPTH, depth - d)
-        for p in range((columns + width - 1) // width):
+        for p in range(strips_of(columns, width)):
             b_start = (p * panels.shape[1] + d) * width
             for r in range(max(0, p * width - edge) // BLOCK * BLOCK, rows, BLOCK):
                 at, to = a_start + r * a_row + d, r * c_row + p * width
