@@ -87,6 +87,62 @@ def require_whole(value: Any, name: str, least: int | None = None, of: str = "")
     return int(value)
 
 
+def require_rng(rng: Any, otherwise: str = "") -> np.random.Generator:
+    """Return `rng`; an OptionError if it is no generator of NumPy, but a seed, say.
+
+    Args:
+        rng: what was given.
+        otherwise: what else would do, in the words of the message.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise OptionError(f"Expected rng as a generator, numpy.random.default_rng(seed){otherwise}. Got {rng!r}.")
+    return rng
+
+
+def require_tensor(value: Any, name: str, dims: str, of: str) -> None:
+    """Refuse None, lists and all else that has no shape, as the argument `name` of `of`, whose `dims` are these.
+
+    Arrays are taken, as operations take them.
+    """
+    if not hasattr(value, "shape"):
+        raise DTypeError(
+            f"{of}: {name} is no tensor.\n  Expected: a tensor {dims}\n"
+            f"  Got: {type(value).__name__}; numbers become one with ts.tensor({name})"
+        )
+
+
+def require_mask(mask: Any, name: str, dims: str, shape: tuple[int, ...], true: str) -> None:
+    """Refuse a mask that is not bool, since other numbers don't say what they mean, or of another shape.
+
+    Args:
+        mask: an array.
+        name: the argument, as the message calls it.
+        dims: its dimensions by letter, such as "(B, T)".
+        shape: their sizes.
+        true: where it is True.
+    """
+    if mask.shape != shape or mask.dtype != bool:
+        kind = DTypeError if mask.shape == shape else ShapeError
+        raise kind(
+            f"{name}: expected bool {dims} = {shape}, True {true}. Got: {mask.dtype} {mask.shape}"
+            + ("" if mask.dtype == bool else f"; numbers become bool with {name} > 0")
+        )
+
+
+def require_lengths(lengths: Any, count: int, most: int | None = None) -> np.ndarray:
+    """Return the lengths of `count` sequences as an array; refuse all but whole numbers from 0, to `most` if given."""
+    array = np.asarray(lengths)
+    whole = array.size == 0 or array.dtype.kind in "iu"
+    least, largest = (array.min(initial=0), array.max(initial=0)) if whole else (0, 0)
+    if not whole or array.shape != (count,) or least < 0 or (most is not None and largest > most):
+        kind = ShapeError if whole else DTypeError
+        raise kind(
+            f"lengths: expected {count} whole numbers from 0{'' if most is None else f' to {most}'}, one per sequence\n"
+            f"  Got: {array.tolist()!r:.200}"
+        )
+    return array
+
+
 def nearest(name: object, known: Iterable[str]) -> list[str]:
     """At most three of the known names that `name` may have been meant to be, the nearest first; none for no text."""
     from difflib import get_close_matches

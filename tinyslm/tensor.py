@@ -13,7 +13,7 @@ from typing import Any, Union
 import numpy as np
 
 from .device import on_device, to_host
-from .errors import DTypeError, GraphError, ShapeError
+from .errors import DTypeError, GraphError, ShapeError, is_whole
 
 METHODS: dict[str, Callable[..., Any]] = {}
 
@@ -439,6 +439,9 @@ class Tensor:
 
     def argmax(self, dim: int | None = None) -> Tensor:
         """Index of the largest element along `dim` (first one on ties); an integer tensor."""
+        n = max(self.ndim, 1)
+        if dim is not None and not (is_whole(dim) and -n <= dim < n):
+            raise ShapeError(f"argmax: expected dim as a whole number from {-n} to {n - 1}, or None; got {dim!r:.200}")
         return Tensor.wrap(on_device(self._data.argmax(axis=dim)))
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:

@@ -104,6 +104,8 @@ def test_markdown_has_command_machine_and_rows(command, tmp_path):
         (("growth", "--markdown", "x.md"), "--markdown: growth writes --json and --plot; got x.md"),
         (("trap", "--markdown", "x.md"), "--markdown: trap writes --json; got x.md"),
         (("trap", "--plot", "x.png"), "--plot: trap writes --json; got x.png"),
+        (("growth", "--runs", 2), "--runs: growth is measured once; repeat the command instead. Got 2"),
+        (("trap", "--runs", 3), "--runs: trap is measured once; repeat the command instead. Got 3"),
     ],
 )
 def test_refusals(command, words, told):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyslm.data import Batches, batches
-from tinyslm.errors import CheckpointError, OptionError, ShapeError
+from tinyslm.errors import CheckpointError, DTypeError, OptionError, ShapeError
 
 LENGTHS = np.random.default_rng(1).integers(1, 200, size=1000)
 
@@ -158,7 +158,23 @@ def test_unusable_settings():
     assert len(Batches(np.int64(3), np.int32(2))) == 2
     with pytest.raises(OptionError, match="lengths"):
         Batches(3, 1, bucket=True)
-    with pytest.raises(ShapeError, match=r"\(3,\)"):
-        Batches(3, 1, lengths=[1, 2], bucket=True)
     with pytest.raises(ShapeError, match="labels"):
         batches([1, 2], [1], 1)
+
+
+@pytest.mark.parametrize("bucket", [False, True])
+@pytest.mark.parametrize(
+    ("lengths", "kind"),
+    [([1, 2], ShapeError), ([1, 2, -1], ShapeError), ([1, 2, 1.5], DTypeError), ("abc", DTypeError)],
+)
+def test_lengths_are_checked_whether_they_are_needed_or_not(lengths, kind, bucket):
+    with pytest.raises(kind, match="lengths: expected 3 whole numbers from 0, one per sequence\n  Got: "):
+        batches([[1], [2], [3]], None, 2, lengths=lengths, bucket=bucket)
+
+
+@pytest.mark.parametrize(("ids", "labels", "name"), [(None, None, "ids"), (5, 3, "ids"), ([1], 3, "labels")])
+def test_rows_can_be_counted(ids, labels, name):
+    with pytest.raises(
+        DTypeError, match=rf"Expected {name} as an array \(N, \.\.\.\) or a list of N, one per row\. Got "
+    ):
+        batches(ids, labels, 2)

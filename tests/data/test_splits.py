@@ -81,6 +81,12 @@ def test_bad_fractions(fractions):
         stratified_split(list("abab"), fractions, rng=np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("rng", [0, None])
+def test_rows_are_divided_by_a_generator(rng):
+    with pytest.raises(OptionError, match=rf"Expected rng as a generator, .* Got {rng}\."):
+        stratified_split(list("abab"), rng=rng)
+
+
 def test_leaks_are_counted_whatever_the_case_and_spaces():
     assert check_leak(["A fine film", "b"], ["a  FINE film ", "c", "b", "b"]) == 3
     assert check_leak([], ["a"]) == 0

@@ -118,7 +118,7 @@ def test_a_bag_does_not_care_for_order():
     [
         ("model", "lstn"), ("pooling", "sum"), ("outputs", "one"), ("vocabulary", 2), ("embedding", 0), ("hidden", -1),
         ("length", 0), ("layers", 0), ("heads", 0), ("length", 2.5), ("dropout", 1.0), ("dropout", -0.1),
-        ("dropout", float("nan")), ("labels", ("a",)), ("labels", ()),
+        ("dropout", float("nan")), ("dropout", "x"), ("layers", True), ("labels", ("a",)), ("labels", ()),
     ],
 )  # fmt: skip
 def test_settings_outside_their_range_are_refused_by_name(name, value):

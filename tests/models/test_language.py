@@ -156,7 +156,7 @@ def test_prompts_that_do_not_fit_are_refused(tokens, message):
         ({"temperature": -1}, "temperature: expected a number of at least 0, got -1"),
         ({"temperature": "hot"}, "temperature: expected a number of at least 0, got 'hot'"),
         ({"temperature": float("nan")}, "temperature: expected"),
-        ({"temperature": 1.0, "rng": None}, "rng: expected numpy.random.default_rng"),
+        ({"temperature": 1.0, "rng": None}, r"rng as a generator, .*, unless temperature is 0\. Got None"),
     ],
 )
 def test_settings_outside_their_range_are_refused(options, message):
@@ -176,6 +176,12 @@ def test_sizes_are_refused_by_name(size):
     said = rf"LanguageModel: expected {name} as a whole number of at least 1, got {value!r}$"
     with pytest.raises(OptionError, match=said):
         LanguageModel(**{**SMALL, **size}, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("batch", [0, 2.0, True])
+def test_a_decoder_counts_its_texts(batch):
+    with pytest.raises(OptionError, match=f"Decoder: expected batch as a whole number of at least 1, got {batch}"):
+        Decoder(model(), batch)
 
 
 def test_a_full_cache_and_broken_weights_are_told():

@@ -235,3 +235,8 @@ def test_a_long_line_without_spaces_is_cut(tmp_path, monkeypatch):
 def test_settings_outside_their_range_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         trained(**options)
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(OptionError, match=r"Expected rng as a generator, .* Got 0\."):
+        train_skipgram(two_topics(5), rng=0)

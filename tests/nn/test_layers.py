@@ -1,5 +1,8 @@
 """Layers by themselves: dropout, recurrent options, pooling, positions, attention's masks, batch norm, embedding."""
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -369,6 +372,10 @@ def test_recurrent_layers_say_what_they_take(x):
         layer(x)
 
 
+def without_rng(make):
+    return lambda *sizes, rng: make(*sizes)
+
+
 @pytest.mark.parametrize(
     ("make", "sizes", "message"),
     [
@@ -377,8 +384,136 @@ def test_recurrent_layers_say_what_they_take(x):
         (nn.Linear, (2, "3"), "Linear: expected out_features as a whole number of at least 0, got '3'"),
         (nn.GRU, (2, 0), "GRU: expected hidden_size as a whole number of at least 1, got 0"),
         (nn.GRU, (2, 3, True), "GRU: expected num_layers as a whole number of at least 1, got True"),
+        (nn.Conv1d, (0, 4, 2), "Conv1d: expected in_channels as a whole number of at least 1, got 0"),
+        (nn.Conv1d, (3, "4", 2), "Conv1d: expected out_channels as a whole number of at least 1, got '4'"),
+        (nn.Conv1d, (3, 4, 2.0), "Conv1d: expected kernel_size as a whole number of at least 1, got 2.0"),
+        (nn.Conv1d, (3, 4, 2, 0), "Conv1d: expected stride as a whole number of at least 1, got 0"),
+        (nn.Conv1d, (3, 4, 2, 1, "same"), "Conv1d: expected padding as a whole number of at least 0, got 'same'"),
+        (nn.Conv1d, (3, 4, 2, 1, 0, 1.5), "Conv1d: expected dilation as a whole number of at least 1, got 1.5"),
+        (
+            nn.MultiHeadAttention,
+            (0, 1),
+            "MultiHeadAttention: expected embed_dim as a whole number of at least 1, got 0",
+        ),
+        (nn.MultiHeadAttention, (8, 2.0), "MultiHeadAttention: expected num_heads .* of at least 1, got 2.0"),
+        (nn.MultiHeadAttention, (8, True), "MultiHeadAttention: expected num_heads .* of at least 1, got True"),
+        (nn.LearnedPositions, (-1, 4), "LearnedPositions: expected max_time as a whole number of at least 0, got -1"),
+        (nn.AttentionPool, (-1,), "AttentionPool: expected input_size as a whole number of at least 1, got -1"),
+        (nn.AttentionPool, (4, 0), "AttentionPool: expected hidden_size as a whole number of at least 1, got 0"),
+        (nn.TransformerEncoderLayer, (8, 2, -1), "TransformerEncoderLayer: expected dim_feedforward as a whole number"),
+        (nn.TransformerDecoderLayer, (8.0, 2), "TransformerDecoderLayer: expected d_model as a whole number"),
+        (nn.TransformerEncoder, (1.0, 8, 2), "TransformerEncoder: expected num_layers as a whole number of at least 0"),
+        (nn.Embedding, (3, 4, 1.5), "padding_idx: expected a whole number from 0 to 2, got 1.5"),
+        (without_rng(nn.LayerNorm), (-1,), "LayerNorm: expected normalized_shape as a whole number of at least 1, got"),
+        (
+            without_rng(nn.RMSNorm),
+            ("a",),
+            "RMSNorm: expected normalized_shape as a whole number of at least 1, got 'a'",
+        ),
+        (
+            without_rng(nn.BatchNorm1d),
+            (2.0,),
+            "BatchNorm1d: expected num_features as a whole number of at least 1, got",
+        ),
+        (without_rng(nn.MaxPool1d), (2, 0), "MaxPool1d: expected stride as a whole number of at least 1, got 0"),
+        (without_rng(nn.AvgPool1d), (2.5,), "AvgPool1d: expected kernel_size as a whole number of at least 1, got 2.5"),
     ],
 )
 def test_sizes_are_whole_numbers(make, sizes, message):
     with pytest.raises(OptionError, match=message):
         make(*sizes, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("rng", [0, None, np.random.RandomState(0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(nn.Linear, 2, 3), partial(nn.Embedding, 2, 3), partial(nn.Conv1d, 2, 3, 2), partial(nn.LSTM, 2, 3),
+        partial(nn.MultiHeadAttention, 4, 2), partial(nn.LearnedPositions, 2, 3), partial(nn.AttentionPool, 2),
+        nn.Dropout,
+    ],
+)  # fmt: skip
+def test_layers_want_a_generator(make, rng):
+    with pytest.raises(OptionError, match=r"Expected rng as a generator, numpy\.random\.default_rng\(seed\)\. Got "):
+        make(rng=rng)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (partial(nn.Dropout, "a"), "p"),
+        (partial(nn.LSTM, 2, 3, dropout=True), "dropout"),
+        (partial(nn.GRU, 2, 3, recurrent_dropout=2), "recurrent_dropout"),
+        (partial(nn.TransformerEncoderLayer, 8, 2, dropout=None), "dropout"),
+    ],
+)
+def test_probabilities_are_refused_by_name(make, name):
+    with pytest.raises(OptionError, match=f"^{name}: expected a probability from 0 to 1, got "):
+        make(rng=rng())
+
+
+@pytest.mark.parametrize(
+    ("layer", "args", "message"),
+    [
+        (partial(nn.LSTM, 2, 3), [(1, 2)], r"LSTM: .*a tuple of 2 tensors .* = \(1, 2, 3\)\n  Got: int, int$"),
+        (partial(nn.LSTM, 2, 3), [np.zeros((1, 2, 3), "f")], r"LSTM: .*a tuple of 2 tensors .*\n  Got: \(1, 2, 3\)$"),
+        (partial(nn.LSTM, 2, 3), [0], r"LSTM: .*a tuple of 2 tensors .*\n  Got: int$"),
+        (partial(nn.GRU, 2, 3), [(np.zeros((1, 2, 3), "f"),)], r"GRU: .*, a tensor .*\n  Got: tuple$"),
+        (partial(nn.GRU, 2, 3), [np.zeros((1, 2, 4), "f")], r"GRU: .*, a tensor .*\n  Got: \(1, 2, 4\)$"),
+    ],
+)
+def test_states_are_what_the_layer_returns(layer, args, message):
+    with pytest.raises(ShapeError, match=message):
+        layer(rng=rng())(ts.tensor(np.zeros((2, 5, 2), "f")), *args)
+
+
+def test_a_state_may_be_an_array():
+    layer, x = nn.GRU(D, H, rng=rng(), dtype="float64"), sequence()
+    _, state = layer(x[:, :2])
+    np.testing.assert_array_equal(layer(x[:, 2:], state.numpy())[0].numpy(), layer(x[:, 2:], state)[0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "kind", "got"),
+    [
+        ([1.5, 2, 2], DTypeError, r"\[1\.5, 2\.0, 2\.0\]"),
+        ([math.nan, 2, 2], DTypeError, r"\[nan, 2\.0, 2\.0\]"),
+        (["a", "b", "c"], DTypeError, r"\['a', 'b', 'c'\]"),
+        ([True, False, True], DTypeError, r"\[True, False, True\]"),
+        ([1, 2], ShapeError, r"\[1, 2\]"),
+        ([-1, 2, 2], ShapeError, r"\[-1, 2, 2\]"),
+        ([1, 2, T + 1], ShapeError, rf"\[1, 2, {T + 1}\]"),
+    ],
+)
+def test_lengths_are_whole_numbers(lengths, kind, got):
+    with pytest.raises(kind, match=rf"lengths: expected {B} whole numbers from 0 to {T}, one per .*\n  Got: {got}"):
+        nn.LSTM(D, H, rng=rng(), dtype="float64")(sequence(), lengths=lengths)
+
+
+@pytest.mark.parametrize("mask", [np.full((B, T), 0.3), np.ones((B, T), int)])
+def test_masks_of_steps_are_bool(mask):
+    x = sequence()
+    for call in (
+        lambda: nn.GRU(D, H, rng=rng(), dtype="float64")(x, mask=mask),
+        lambda: nn.Pool("mean")(x, mask),
+        lambda: nn.MultiHeadAttention(D, 2, rng=rng(), dtype="float64")(x, key_padding_mask=mask),
+        lambda: ts.ops.rnn(x, *(np.zeros(shape) for shape in ((B, H), (H, D), (H, H), H)), mask=mask),
+    ):
+        with pytest.raises(DTypeError, match=rf"mask: expected bool .* Got: {mask.dtype} .*bool with \w+ > 0"):
+            call()
+
+
+@pytest.mark.parametrize("x", [None, [[[1.0, 2.0]]]])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (partial(nn.Conv1d, 2, 3, 1), r"conv1d: x is no tensor\.\n  Expected: a tensor \(B, C, T\)"),
+        (
+            partial(nn.MultiHeadAttention, 2, 1),
+            r"MultiHeadAttention: query is no tensor\.\n  Expected: a tensor \(B, T",
+        ),
+    ],
+)
+def test_other_layers_say_it_too(layer, message, x):
+    with pytest.raises(DTypeError, match=rf"{message}(.|\n)*Got: {type(x).__name__};"):
+        layer(rng=rng())(x)

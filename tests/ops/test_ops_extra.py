@@ -499,6 +499,7 @@ def test_gather_and_nll_refuse_what_numpy_would_let_pass():
 
 X, IDS = draw(4, 6).astype(np.float32), np.array([0, 1, 5, 2])
 ONES = np.ones((2, 6), np.float32)
+SEQUENCE = np.ones((2, 3, 5), np.float32)
 
 
 REFUSED = [
@@ -606,6 +607,35 @@ REFUSED = [
             ({"stride": 1.5}, "conv1d: expected stride as a whole number of at least 1, got 1.5"),
             ({"dilation": 0}, "conv1d: expected dilation as a whole number of at least 1, got 0"),
         )
+    ],
+    (
+        DTypeError,
+        r"conv1d: weight is no tensor(.|\n)*Got: list; .*ts.tensor\(weight\)",
+        lambda: ts.conv1d(SEQUENCE, [[1.0]]),
+    ),
+    (ShapeError, "conv1d: x and weight need three dimensions", lambda: ts.conv1d(SEQUENCE[0], np.ones((2, 3, 2), "f"))),
+    (ShapeError, "conv1d: the channels differ", lambda: ts.conv1d(SEQUENCE, np.ones((2, 4, 2), "f"))),
+    (ShapeError, r"conv1d: a window of 9 \(dilation 1\)", lambda: ts.conv1d(SEQUENCE, np.ones((2, 3, 9), "f"))),
+    *[
+        (
+            OptionError,
+            f"{f.__name__}: expected {message} as a whole number of at least 1, got ",
+            lambda f=f, o=o: f(SEQUENCE, *o),
+        )
+        for f in (ts.max_pool1d, ts.avg_pool1d)
+        for message, o in (("kernel_size", (2.5,)), ("stride", (2, 0)))
+    ],
+    *[
+        (DTypeError, rf"{name}: expected dim as a whole number, got \[0\]", lambda f=name, x=x: METHODS[f](*x, dim=[0]))
+        for name, x in (("cumsum", (X,)), ("cat", ([X, X],)), ("stack", ([X, X],)), ("gather", (X, IDS[:, None])))
+    ],
+    *[
+        (
+            ShapeError,
+            r"argmax: expected dim as a whole number from -2 to 1, or None; got ",
+            lambda d=d: ts.tensor(X).argmax(d),
+        )
+        for d in ([0], 1.0, 2)
     ],
     (OptionError, "attention: expected causal as True or False, got 'no'", lambda: ts.attention(X, X, X, causal="no")),
     (OptionError, "sum: expected keepdim as True or False, got 'no'", lambda: ts.tensor(X).sum(0, "no")),

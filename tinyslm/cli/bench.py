@@ -62,7 +62,7 @@ def bench(
         folder=data,
         tell=lambda text: console.print(text, style="dim", markup=False),
     )
-    special = backend != "cuda" and _is_special(chosen, {"markdown": markdown, "plot": plot})
+    special = backend != "cuda" and _is_special(chosen, {"markdown": markdown, "plot": plot}, runs)
     if not special:
         _rows(chosen, backend)  # names that are none are refused before a folder is made
     for option, path in {"--json": json, "--markdown": markdown, "--plot": plot}.items():
@@ -74,8 +74,8 @@ def bench(
     _run(chosen, settings, json, markdown, plot)
 
 
-def _is_special(names: list[str], files: dict[str, Path | None]) -> bool:
-    """Whether one of SPECIAL is meant; refused together with rows, and with a file that it does not write."""
+def _is_special(names: list[str], files: dict[str, Path | None], runs: int) -> bool:
+    """Whether one of SPECIAL is meant; refused with rows, with a file that it does not write, and with more runs."""
     name = next((name for name in names if name in SPECIAL), None)
     if name is None:
         return False
@@ -84,6 +84,8 @@ def _is_special(names: list[str], files: dict[str, Path | None]) -> bool:
     for option, path in files.items():
         if path is not None and option not in SPECIAL[name]:
             raise OptionError(f"--{option}: {name} writes {' and '.join(f'--{x}' for x in SPECIAL[name])}; got {path}")
+    if runs > 1:
+        raise OptionError(f"--runs: {name} is measured once; repeat the command instead. Got {runs}")
     return True
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, OptionError, ShapeError, require_whole
+from ..errors import CheckpointError, DTypeError, OptionError, ShapeError, require_lengths, require_rng, require_whole
 
 # A pool is shuffled as a whole and sorted by length inside: large enough that neighbours have nearly the same length,
 # small enough that an epoch does not become one long sorted list.
@@ -26,7 +26,7 @@ class Batches:
             for rows in batches: ...            # int64 arrays of at most B row numbers
 
     `epoch` counts finished epochs and `index` the batches handed out in this one. Raises OptionError for a
-    size that makes no batches, ShapeError when there is not one length per row.
+    size that makes no batches, ShapeError or DTypeError unless `lengths` are one whole number per row.
     """
 
     def __init__(
@@ -39,8 +39,11 @@ class Batches:
         drop_last: bool = False,
     ) -> None:
         self.rows, self.batch_size = require_whole(rows, "rows", 0), require_whole(batch_size, "batch_size", 1)
-        self.rng, self.drop_last = _check_rng(rng), drop_last
-        self.lengths = _check_lengths(lengths, rows) if bucket else None
+        self.rng, self.drop_last = None if rng is None else require_rng(rng, ", or None"), drop_last
+        if bucket and lengths is None:
+            raise OptionError("Expected lengths, one per row, to bucket the rows by. Got bucket=True alone.")
+        found = None if lengths is None else require_lengths(lengths, self.rows)
+        self.lengths = found if bucket else None
         self.epoch = 0
         self.index = 0
         self._seed: int | None = None
@@ -120,31 +123,25 @@ def batches(
     The rest as for `Batches`, which training uses because it can be resumed; without `lengths`, a list of
     sequences is bucketed by their own lengths. Raises ShapeError unless there are as many labels as rows.
     """
-    if labels is not None and len(labels) != len(ids):
-        raise ShapeError(f"Expected as many labels as rows of ids ({len(ids)}). Got {len(labels)} labels.")
+    rows = _count(ids, "ids")
+    if labels is not None and _count(labels, "labels") != rows:
+        raise ShapeError(f"Expected as many labels as rows of ids ({rows}). Got {len(labels)} labels.")
     if bucket and lengths is None and not isinstance(ids, np.ndarray):
         lengths = [len(row) for row in ids]
-    order = Batches(len(ids), batch_size, rng, lengths, bucket, drop_last)
-    return ((_pick(ids, rows), None if labels is None else _pick(labels, rows)) for rows in order)
+    order = Batches(rows, batch_size, rng, lengths, bucket, drop_last)
+    return ((_pick(ids, batch), None if labels is None else _pick(labels, batch)) for batch in order)
 
 
 def _pick(values: np.ndarray | Sequence[Any], rows: np.ndarray) -> Any:
     return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
 
 
-def _check_rng(rng: np.random.Generator | None) -> np.random.Generator | None:
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise OptionError(f"Expected rng as a generator, numpy.random.default_rng(seed), or None. Got {rng!r}.")
-    return rng
-
-
-def _check_lengths(lengths: Sequence[int] | np.ndarray | None, rows: int) -> np.ndarray:
-    if lengths is None:
-        raise OptionError("Expected lengths, one per row, to bucket the rows by. Got bucket=True alone.")
-    array = np.asarray(lengths)
-    if array.shape != (rows,):
-        raise ShapeError(f"Expected lengths of shape ({rows},), one per row. Got {array.shape}.")
-    return array
+def _count(values: Any, name: str) -> int:
+    try:
+        return len(values)
+    except TypeError:
+        got = type(values).__name__
+        raise DTypeError(f"Expected {name} as an array (N, ...) or a list of N, one per row. Got {got}.") from None
 
 
 def _sort_pools(rows: np.ndarray, lengths: np.ndarray, pool: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import DataError, OptionError, ShapeError
+from ..errors import DataError, OptionError, ShapeError, require_rng
 
 
 def stratified_split(
@@ -25,6 +25,7 @@ def stratified_split(
 
     Raises DataError for fewer than two rows or classes, or when a part would be empty; OptionError for bad fractions.
     """
+    require_rng(rng)
     shares = _check_fractions(fractions)
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     _check_classes(names, len(codes))

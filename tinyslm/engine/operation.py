@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import device
-from ..errors import GraphError, OptionError
+from ..errors import DTypeError, GraphError, OptionError
 from ..tensor import METHODS, Tensor
 from .backward import or_zeros
 from .functional import grad
@@ -38,6 +38,7 @@ class Op:
         indices: Sequence[str] = (),
         conditions: Sequence[str] = (),
         floats: bool = False,
+        one_dim: bool = False,
         outputs: int = 1,
     ):
         self.formula = formula
@@ -46,6 +47,7 @@ class Op:
         self.__doc__ = forward.__doc__
         self.__name__ = self.name
         self.kinks, self.analytic, self.smooth, self.floats, self.outputs = kinks, analytic, smooth, floats, outputs
+        self.one_dim = one_dim
         parameters = list(inspect.signature(forward).parameters.values())[1:]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.inputs = [p.name for p in parameters if p.default is p.empty]
@@ -98,6 +100,8 @@ class Op:
             if type(attrs[name]) is not bool and not isinstance(attrs[name], np.bool_):
                 raise OptionError(f"{self.name}: expected {name} as True or False, got {attrs[name]!r:.200}")
         if type(attrs.get("dim")) is list:  # several dimensions; arrays take them as a tuple
+            if self.one_dim:
+                raise DTypeError(f"{self.name}: expected dim as a whole number, got {attrs['dim']!r:.200}")
             attrs["dim"] = tuple(attrs["dim"])
         return attrs
 
@@ -155,6 +159,7 @@ def op(formula: str, **declared: Any) -> Callable[[Callable[..., Any]], Op]:
         indices: names of integer inputs; anything else is refused there.
         conditions: names of inputs of which only the truth counts, of any type.
         floats: True where integers make no sense as the other inputs, so that they are refused.
+        one_dim: True where `dim` can't be several dimensions, so that a list of them is refused.
         outputs: the number of results, where there are several.
     """
 

@@ -16,7 +16,7 @@ import numpy as np
 from .. import nn, ops
 from ..checkpoint import WEIGHTS, load_model, save_model
 from ..engine import no_grad
-from ..errors import AnomalyError, CheckpointError, OptionError, did_you_mean
+from ..errors import AnomalyError, CheckpointError, OptionError, did_you_mean, is_number, is_whole
 from ..tensor import Tensor
 from ..text import pad, tokenizer_from_json
 from .encoders import BagEncoder, CnnEncoder, RecurrentEncoder, TransformerEncoder
@@ -73,12 +73,13 @@ class ClassifierConfig:
         # A vocabulary holds padding, the unknown word, and at least one word.
         for name, least in {"vocabulary": 3, **dict.fromkeys(SIZES, 1)}.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not least <= value <= MOST:
+            if not is_whole(value) or not least <= value <= MOST:
                 raise OptionError(
                     f"{name}: expected a whole number of at least {least} and at most {MOST}, got {value!r}"
                 )
-        if not 0 <= self.dropout < 1:
-            raise OptionError(f"dropout: expected a share from 0 up to (not including) 1, got {self.dropout}")
+            object.__setattr__(self, name, int(value))  # NumPy's own would not go into the model's config.json
+        if not (is_number(self.dropout) and 0 <= self.dropout < 1):
+            raise OptionError(f"dropout: expected a share from 0 up to (not including) 1, got {self.dropout!r}")
         if len(self.labels) < 2:
             raise OptionError(f"labels: expected at least two classes, got {list(self.labels)}")
         if self.model == "transformer" and self.embedding % self.heads:

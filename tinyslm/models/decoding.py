@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import device, nn, ops
-from ..errors import DataError, ShapeError
+from ..errors import DataError, ShapeError, require_whole
 from ..kernels.cpu._arrays import ready
 
 Pair = tuple[np.ndarray, np.ndarray]  # weight and bias
@@ -28,6 +28,7 @@ class Decoder:
     """
 
     def __init__(self, model: Any, batch: int):
+        self.batch = require_whole(batch, "batch", 1, of="Decoder")
         self.tokens, self.positions = _array(model.embedding.weight), _array(model.positions.weight)
         self.blocks = [_parts(layer) for layer in model.blocks.layers]
         norm: Any = model.blocks.norm
@@ -35,7 +36,6 @@ class Decoder:
         self.max_time, self.time = len(self.positions), 0
         shape = (len(self.blocks), batch, model.heads, self.max_time, self.tokens.shape[1] // model.heads)
         self.keys, self.values = np.empty(shape, self.tokens.dtype), np.empty(shape, self.tokens.dtype)
-        self.batch = batch
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Read one token of each text (B,); the logits (B, V) of the next.

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..checkpoint import load_model, save_model
-from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError, require_whole
+from ..errors import AnomalyError, CheckpointError, DataError, OptionError, TinyslmError, require_rng, require_whole
 from ..nn.module import check_sizes
 from ..tensor import Tensor
 from .decoding import Decoder, known_tokens
@@ -217,5 +217,5 @@ def _check(length: Any, temperature: float, top_k: Any, rng: Any) -> None:
     require_whole(1 if top_k is None else top_k, "top_k", 1)
     if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 <= temperature < np.inf:
         raise OptionError(f"temperature: expected a number of at least 0, got {temperature!r}")
-    if temperature > 0 and not isinstance(rng, np.random.Generator):
-        raise OptionError(f"rng: expected numpy.random.default_rng(seed), got {rng!r}; temperature=0 needs none")
+    if temperature > 0:
+        require_rng(rng, ", unless temperature is 0")

@@ -22,7 +22,7 @@ import numpy as np
 
 from .. import device, text
 from ..checkpoint import load_model, save_model
-from ..errors import CheckpointError, DataError, OptionError, require_whole
+from ..errors import CheckpointError, DataError, OptionError, require_rng, require_whole
 from ..text import Vocabulary
 
 KIND = "skip-gram"
@@ -162,6 +162,7 @@ def train_skipgram(
         OptionError: a setting is outside its range.
     """
     settings = SkipGramSettings(dim, window, negatives, epochs, min_count, subsample, lr, min_lr, workers)
+    require_rng(rng)
     corpus = _corpus(_blocks(source, split), min_count)
     size = len(corpus.vocabulary)
     # From -1/D to 1/D, as in gensim; word2vec's half of it learns a little more slowly at first.

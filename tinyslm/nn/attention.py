@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..device import to_host
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ShapeError, require_mask, require_tensor
 from ..ops import attention, attention_weights, linear, self_attention, split
 from ..tensor import Tensor, raw
 from . import init
-from .dropout import Dropout
+from .dropout import Dropout, check_probability
 from .linear import Linear
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 class MultiHeadAttention(Module):
@@ -45,7 +45,8 @@ class MultiHeadAttention(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
-        if num_heads < 1 or embed_dim % num_heads:
+        check_sizes("MultiHeadAttention", 1, embed_dim=embed_dim, num_heads=num_heads)
+        if embed_dim % num_heads:
             raise OptionError(f"num_heads: expected a divisor of embed_dim = {embed_dim}, got {num_heads}")
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.in_proj_weight = init.xavier_uniform_(Parameter.zeros(3 * embed_dim, embed_dim, dtype=dtype), rng=rng)
@@ -53,7 +54,7 @@ class MultiHeadAttention(Module):
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
-        self.dropout = Dropout(dropout, rng=rng)
+        self.dropout = Dropout(check_probability(dropout, "dropout"), rng=rng)
 
     def forward(
         self,
@@ -112,6 +113,8 @@ class MultiHeadAttention(Module):
         return x.reshape(b, t, self.num_heads, d // self.num_heads).permute(0, 2, 1, 3)
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        for name, x in {"query": query, "key": key, "value": value}.items():
+            require_tensor(x, name, "(B, T, D)", of="MultiHeadAttention")
         shapes = [query.shape, key.shape, value.shape]
         d = self.embed_dim
         if any(len(s) != 3 or s[2] != d or s[0] != query.shape[0] for s in shapes) or key.shape != value.shape:
@@ -131,9 +134,8 @@ def _joined_mask(mask: Any, padding: Any, key: Tensor) -> np.ndarray | None:
         joined = joined[:, None]
     if padding is None:
         return joined
-    padding = np.asarray(to_host(raw(padding))).astype(bool)
-    if padding.shape != key.shape[:2]:
-        raise ShapeError(f"key_padding_mask: expected (B, S) = {key.shape[:2]}, True at padding. Got: {padding.shape}")
+    padding = np.asarray(to_host(raw(padding)))
+    require_mask(padding, "key_padding_mask", "(B, S)", key.shape[:2], "at padding")
     seen = ~padding[:, None, None, :]
     if joined is None:
         return seen

@@ -8,7 +8,7 @@ import numpy as np
 from ..ops import avg_pool1d, conv1d, max_pool1d
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 class Conv1d(Module):
@@ -44,10 +44,13 @@ class Conv1d(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "kernel_size": kernel_size}
+        check_sizes("Conv1d", 1, **sizes, stride=stride, dilation=dilation)
+        check_sizes("Conv1d", 0, padding=padding)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.weight = Parameter.zeros(out_channels, in_channels, kernel_size, dtype=dtype)
         self.bias = Parameter.zeros(out_channels, dtype=dtype) if bias else None
-        bound = 1 / math.sqrt(max(in_channels * kernel_size, 1))
+        bound = 1 / math.sqrt(in_channels * kernel_size)
         for parameter in self.own_parameters().values():
             init.uniform_(parameter, -bound, bound, rng=rng)
 
@@ -70,6 +73,8 @@ class MaxPool1d(Module):
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None):
+        stride = kernel_size if stride is None else stride
+        check_sizes(type(self).__name__, 1, kernel_size=kernel_size, stride=stride)
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +83,7 @@ class MaxPool1d(Module):
 
     def extra_repr(self) -> str:
         """The window."""
-        return f"{self.kernel_size}, stride={self.stride or self.kernel_size}"
+        return f"{self.kernel_size}, stride={self.stride}"
 
 
 class AvgPool1d(MaxPool1d):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import OptionError
+from ..errors import OptionError, is_number, require_rng
 from ..ops import dropout
 from ..tensor import Tensor
 from .module import Module
@@ -24,7 +24,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator):
-        self.p, self.rng = check_probability(p), rng
+        self.p, self.rng = check_probability(p), require_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, which stays."""
@@ -56,8 +56,8 @@ class SequenceDropout(Dropout):
         return x * dropout(ones, p=self.p, seed=draw_seed(self.rng))
 
 
-def check_probability(p: float) -> float:
-    """P itself, if it is one."""
-    if not 0 <= p <= 1:
-        raise OptionError(f"p: expected a probability from 0 to 1, got {p}")
+def check_probability(p: float, name: str = "p") -> float:
+    """P itself, if it is one; `name` is the argument."""
+    if not (is_number(p) and 0 <= p <= 1):
+        raise OptionError(f"{name}: expected a probability from 0 to 1, got {p!r}")
     return p

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, OptionError
+from ..errors import DTypeError, OptionError, is_whole
 from ..ops import embedding
 from ..tensor import Tensor
 from . import init
@@ -38,8 +38,10 @@ class Embedding(Module):
         dtype: Any = "float32",
     ):
         check_sizes("Embedding", 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
-            raise OptionError(f"padding_idx: expected a number from 0 to {num_embeddings - 1}, got {padding_idx}")
+        if padding_idx is not None and not (is_whole(padding_idx) and 0 <= padding_idx < num_embeddings):
+            raise OptionError(
+                f"padding_idx: expected a whole number from 0 to {num_embeddings - 1}, got {padding_idx!r}"
+            )
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.weight = Parameter.zeros(num_embeddings, embedding_dim, dtype=dtype)
         init.normal_(self.weight, 0.0, scale, rng=rng)

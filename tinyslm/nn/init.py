@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ShapeError, require_rng
 from ..tensor import Tensor
 
 T = TypeVar("T", bound=Tensor)
@@ -33,13 +33,13 @@ def ones_(tensor: T) -> T:
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, rng: np.random.Generator) -> T:
     """Evenly distributed between a and b."""
-    tensor.copy_(rng.uniform(a, b, tensor.shape))
+    tensor.copy_(require_rng(rng).uniform(a, b, tensor.shape))
     return tensor
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, rng: np.random.Generator) -> T:
     """Gaussian with this mean and standard deviation."""
-    tensor.copy_(rng.normal(mean, std, tensor.shape))
+    tensor.copy_(require_rng(rng).normal(mean, std, tensor.shape))
     return tensor
 
 
@@ -91,7 +91,7 @@ def orthogonal_(tensor: T, gain: float = 1.0, *, rng: np.random.Generator) -> T:
     """
     fans(tensor.shape)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q, r = np.linalg.qr(require_rng(rng).normal(size=(max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))  # without this the matrices would not be evenly distributed over all rotations
     tensor.copy_(np.ascontiguousarray(gain * (q if rows >= columns else q.T)).reshape(tensor.shape))
     return tensor

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..ops import batch_norm, layer_norm, rms_norm
 from ..tensor import Tensor
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 class LayerNorm(Module):
@@ -23,6 +23,7 @@ class LayerNorm(Module):
     bias: Parameter  # (D,), starts at 0
 
     def __init__(self, normalized_shape: int, eps: float = 1e-5, *, dtype: Any = "float32"):
+        check_sizes("LayerNorm", 1, normalized_shape=normalized_shape)
         self.eps = eps
         self.weight = Parameter(np.ones(normalized_shape, dtype))
         self.bias = Parameter.zeros(normalized_shape, dtype=dtype)
@@ -48,6 +49,7 @@ class RMSNorm(Module):
     weight: Parameter  # (D,), starts at 1
 
     def __init__(self, normalized_shape: int, eps: float = 1e-6, *, dtype: Any = "float32"):
+        check_sizes("RMSNorm", 1, normalized_shape=normalized_shape)
         self.eps = eps
         self.weight = Parameter(np.ones(normalized_shape, dtype))
 
@@ -80,6 +82,7 @@ class BatchNorm1d(Module):
     num_batches_tracked: Tensor  # (), buffer
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
+        check_sizes("BatchNorm1d", 1, num_features=num_features)
         self.eps, self.momentum = eps, momentum
         self.weight = Parameter(np.ones(num_features, dtype))
         self.bias = Parameter.zeros(num_features, dtype=dtype)

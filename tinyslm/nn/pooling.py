@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..device import to_host
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, require_mask
 from ..ops import softmax, tanh, where
 from ..tensor import Tensor, raw
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 def last_over_time(x: Tensor, mask: Any = None) -> Tensor:
@@ -89,6 +89,7 @@ class AttentionPool(Module):
         self, input_size: int, hidden_size: int | None = None, *, rng: np.random.Generator, dtype: Any = "float32"
     ):
         size = input_size if hidden_size is None else hidden_size
+        check_sizes("AttentionPool", 1, input_size=input_size, hidden_size=size)
         self.vector = init.normal_(Parameter.zeros(size, dtype=dtype), 0.0, 1 / math.sqrt(size), rng=rng)
         self.weight = self.bias = None
         if hidden_size is not None:
@@ -116,7 +117,6 @@ class AttentionPool(Module):
 
 def steps_mask(x: Tensor, mask: Any) -> Any:
     """The mask as a bool array, checked against x (B, T, ...)."""
-    counts = np.asarray(to_host(raw(mask))).astype(bool)
-    if counts.shape != x.shape[:2]:
-        raise ShapeError(f"mask: expected (B, T) = {x.shape[:2]}, True at steps that count. Got: {counts.shape}")
+    counts = np.asarray(to_host(raw(mask)))
+    require_mask(counts, "mask", "(B, T)", x.shape[:2], "at steps that count")
     return counts

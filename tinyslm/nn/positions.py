@@ -9,7 +9,7 @@ from ..errors import ShapeError
 from ..ops import reshape, stack
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, check_sizes
 
 
 def sinusoidal_positions(time: int, features: int, dtype: Any = "float32") -> Tensor:
@@ -52,6 +52,7 @@ class LearnedPositions(Module):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ):
+        check_sizes("LearnedPositions", 0, max_time=max_time, embedding_dim=embedding_dim)
         self.weight = Parameter.zeros(max_time, embedding_dim, dtype=dtype)
         init.normal_(self.weight, 0.0, scale, rng=rng)
 

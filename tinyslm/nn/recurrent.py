@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..device import to_host
+from ..errors import ShapeError, require_lengths, require_tensor
 from ..ops import cat, dropout, gru, lstm, rnn, stack
-from ..tensor import Tensor
+from ..tensor import Tensor, raw
 from . import init
 from .dropout import Dropout, SequenceDropout, check_probability, draw_seed
 from .module import Module, Parameter, check_sizes
@@ -56,8 +57,8 @@ class Recurrent(Module):
         check_sizes(type(self).__name__, 1, **sizes)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.rng = bidirectional, rng
-        self.dropout = (SequenceDropout if variational else Dropout)(dropout, rng=rng)
-        self.recurrent_dropout = check_probability(recurrent_dropout)
+        self.dropout = (SequenceDropout if variational else Dropout)(check_probability(dropout, "dropout"), rng=rng)
+        self.recurrent_dropout = check_probability(recurrent_dropout, "recurrent_dropout")
         self.ends = ("", "_reverse") if bidirectional else ("",)
         for layer in range(num_layers):
             for end in self.ends:
@@ -87,11 +88,7 @@ class Recurrent(Module):
         Returns:
             output (B, T, H dirs) of the last layer, and the state after the last step, (layers dirs, B, H) each.
         """
-        if not isinstance(x, Tensor):
-            raise DTypeError(
-                f"{type(self).__name__}: x is no tensor.\n  Expected: a tensor (B, T, D) with D = {self.input_size}\n"
-                f"  Got: {type(x).__name__}; numbers become one with ts.tensor(x)"
-            )
+        require_tensor(x, "x", f"(B, T, D) with D = {self.input_size}", of=type(self).__name__)
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected x (B, T, D) with D = {self.input_size}\n  Got: {x.shape}"
@@ -132,11 +129,13 @@ class Recurrent(Module):
         shape = (count, x.shape[0], self.hidden_size)
         if state is None:
             return [tuple(Tensor.wrap(np.zeros(shape[1:], x.dtype)) for _ in range(self.states))] * count
-        parts = tuple(state) if self.states > 1 else (state,)
-        if [np.shape(p._data) for p in parts] != [shape] * self.states:
+        parts = tuple(state) if self.states > 1 and isinstance(state, (tuple, list)) else (state,)
+        got = [getattr(p, "shape", type(p).__name__) for p in parts]
+        if got != [shape] * self.states:
+            wanted = "a tensor" if self.states == 1 else f"a tuple of {self.states} tensors"
             raise ShapeError(
-                f"state: expected {self.states} of shape (layers dirs, B, H) = {shape}\n"
-                f"  Got: {[p.shape for p in parts]}"
+                f"{type(self).__name__}: expected state as it is returned, {wanted} (layers dirs, B, H) = {shape}\n"
+                f"  Got: {', '.join(map(str, got))}"
             )
         return [tuple(part[i] for part in parts) for i in range(count)]
 
@@ -284,10 +283,7 @@ def _fill(weight: Parameter, block: slice, initialise: Callable[..., Tensor], rn
 def _counting_steps(x: Tensor, mask: Any, lengths: Any) -> np.ndarray | None:
     if lengths is None:
         return None if mask is None else steps_mask(x, mask)
-    lengths = np.asarray(lengths)
-    if mask is not None or lengths.shape != x.shape[:1] or lengths.min(initial=0) < 0 or lengths.max() > x.shape[1]:
-        raise ShapeError(
-            f"lengths: expected (B,) = ({x.shape[0]},) numbers from 0 to {x.shape[1]}, and no mask beside them\n"
-            f"  Got: {lengths.tolist()}" + ("" if mask is None else " and a mask")
-        )
+    if mask is not None:
+        raise ShapeError("lengths: expected no mask beside them, since they make one. Got: lengths and a mask")
+    lengths = require_lengths(to_host(raw(lengths)), x.shape[0], x.shape[1])
     return np.arange(x.shape[1]) < lengths[:, None]

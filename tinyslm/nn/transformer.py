@@ -18,7 +18,7 @@ from .attention import MultiHeadAttention
 from .container import ModuleList
 from .dropout import Dropout
 from .linear import Linear
-from .module import Module
+from .module import Module, check_sizes
 from .norm import LayerNorm
 
 ACTIVATIONS = {"relu": relu, "gelu": gelu}
@@ -48,6 +48,8 @@ class _Block(Module):
     ):
         if activation not in ACTIVATIONS:
             raise OptionError(f"activation: expected one of {', '.join(ACTIVATIONS)}; got {activation!r}")
+        sizes = {"d_model": d_model, "nhead": nhead, "dim_feedforward": dim_feedforward}
+        check_sizes(type(self).__name__, 1, **sizes)
         self.activation, self.norm_first = activation, norm_first
         self.self_attn = MultiHeadAttention(d_model, nhead, dropout, rng=rng, dtype=dtype)
         self.linear1 = Linear(d_model, dim_feedforward, rng=rng, dtype=dtype)
@@ -155,6 +157,7 @@ class _Stack(Module):
     layer: type[_Block]
 
     def __init__(self, num_layers: int, d_model: int, nhead: int, *args: Any, norm: bool | None = None, **options: Any):
+        check_sizes(type(self).__name__, 0, num_layers=num_layers)
         self.layers = ModuleList(self.layer(d_model, nhead, *args, **options) for _ in range(num_layers))
         closing = norm if norm is not None else any(layer.norm_first for layer in self.layers)  # type: ignore[attr-defined]
         self.norm = LayerNorm(d_model, dtype=options.get("dtype", "float32")) if closing else None

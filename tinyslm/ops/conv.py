@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import composed, composition_forward, composition_rule, op
-from ..errors import ShapeError, require_whole
+from ..errors import ShapeError, require_tensor, require_whole
 from ..tensor import Tensor
 from .matmul import matmul
 from .shape import pad
@@ -32,7 +32,7 @@ def _check_windows(name: str, x: tuple, size: Any, stride: Any, dilation: Any) -
         require_whole(value, key, 1, of=name)
     if len(x) != 3 or x[-1] < dilation * (size - 1) + 1:
         raise ShapeError(
-            f"A window of {size} (dilation {dilation}) needs as many steps.\n"
+            f"{name}: a window of {size} (dilation {dilation}) needs as many steps.\n"
             f"  Expected: x (B, C, T) with T at least {dilation * (size - 1) + 1}\n  Got: {x}"
         )
 
@@ -74,10 +74,13 @@ def conv1d(
     Returns:
         (B, O, L) with L = (T + 2 padding - dilation (K - 1) - 1) // stride + 1.
     """
-    if x.ndim != 3 or weight.ndim != 3 or x.shape[1] != weight.shape[1]:
+    require_tensor(x, "x", "(B, C, T)", of="conv1d")
+    require_tensor(weight, "weight", "(O, C, K)", of="conv1d")
+    three = x.ndim == weight.ndim == 3
+    if not three or x.shape[1] != weight.shape[1]:
         raise ShapeError(
-            f"conv1d: the channels differ.\n  Expected: x (B, C, T) and weight (O, C, K)\n"
-            f"  Got: x {x.shape}, weight {weight.shape}"
+            f"conv1d: {'the channels differ' if three else 'x and weight need three dimensions'}.\n"
+            f"  Expected: x (B, C, T) and weight (O, C, K)\n  Got: x {x.shape}, weight {weight.shape}"
         )
     bias = Tensor.wrap(np.zeros(weight.shape[0], weight.dtype)) if bias is None else bias
     return conv1d_fused(x, weight, bias, stride=stride, padding=padding, dilation=dilation)
@@ -116,13 +119,18 @@ conv1d_fused.kernel("cuda", "conv:conv1d")
 @composed
 def max_pool1d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:
     """The maximum of each window: (B, C, T) -> (B, C, L); windows don't overlap unless `stride` says so."""
-    return unfold(x, size=kernel_size, stride=stride or kernel_size).max(-1)
+    return _windows("max_pool1d", x, kernel_size, stride).max(-1)
 
 
 @composed
 def avg_pool1d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:
     """The mean of each window: (B, C, T) -> (B, C, L); windows don't overlap unless `stride` says so."""
-    return unfold(x, size=kernel_size, stride=stride or kernel_size).mean(-1)
+    return _windows("avg_pool1d", x, kernel_size, stride).mean(-1)
+
+
+def _windows(name: str, x: Tensor, kernel_size: int, stride: int | None) -> Tensor:
+    size = require_whole(kernel_size, "kernel_size", 1, of=name)
+    return unfold(x, size=size, stride=size if stride is None else require_whole(stride, "stride", 1, of=name))
 
 
 # -- test inputs ------------------------------------------------------------------------------------------------------

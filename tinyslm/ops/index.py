@@ -79,7 +79,7 @@ def put_vjp(g, y, x, shape, key):
     return getitem(g, key=key)
 
 
-@op(r"y_{\dots i \dots} = x_{\dots k_{\dots i \dots} \dots}", indices=("index",))
+@op(r"y_{\dots i \dots} = x_{\dots k_{\dots i \dots} \dots}", indices=("index",), one_dim=True)
 def gather(xp, x, index, dim=-1):
     """Elements chosen along `dim`: y has the shape of `index`, whose other sizes are those of x.
 
@@ -101,7 +101,7 @@ def gather_vjp(g, y, x, index, dim):
     return scatter_add(Tensor.wrap(np.zeros_like(x._data)), index, g, dim=dim), None
 
 
-@op(r"y = x, \quad y_{\dots k_{\dots i \dots} \dots} \mathrel{+}= s_{\dots i \dots}", indices=("index",))
+@op(r"y = x, \quad y_{\dots k_{\dots i \dots} \dots} \mathrel{+}= s_{\dots i \dots}", indices=("index",), one_dim=True)
 def scatter_add(xp, x, index, src, dim=-1):
     """x with `src` added along `dim` at the places named by `index` (of the shape of src); repeats add up.
 

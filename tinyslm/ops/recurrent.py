@@ -14,7 +14,7 @@ import numpy as np
 
 from ..device import on_device
 from ..engine import Op, composition_forward, composition_rule, op
-from ..errors import ShapeError
+from ..errors import ShapeError, require_mask
 from ..kernels.cpu._blas import one_thread
 from ..tensor import Tensor, raw
 from .elementwise import sigmoid, tanh, where
@@ -95,8 +95,10 @@ def _check(name: str, gates: int, x: tuple, h: tuple, w_ih: tuple, w_hh: tuple, 
             raise ShapeError(f"{name}: expected {key} {wanted[key]} for x {x} and states {h}, got {got}")
     if h[0] != batch:
         raise ShapeError(f"{name}: expected states for {batch} sequences, got {h}")
-    if mask is not None and np.shape(raw(mask)) != (batch, time):
-        raise ShapeError(f"{name}: expected a mask (B, T) = {(batch, time)}, got {np.shape(raw(mask))}")
+    if mask is not None:
+        mask = raw(mask)
+        mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
+        require_mask(mask, "mask", "(B, T)", (batch, time), "at steps that count")
 
 
 @op(r"f, i, o = \sigma(W x_t + U h_{t-1} + b), \; c_t = f c_{t-1} + i \tanh(\cdot), \; h_t = o \tanh c_t", outputs=3)

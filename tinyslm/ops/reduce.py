@@ -147,7 +147,7 @@ def logsumexp_vjp(g, y, x, dim, keepdim):
     return spread(g, x, dim) * exp(x - kept(y, x, dim))
 
 
-@op(r"y_i = \sum_{j \le i} x_j")
+@op(r"y_i = \sum_{j \le i} x_j", one_dim=True)
 def cumsum(xp, x, dim=0):
     """Running sum along `dim`."""
     return x.cumsum(axis=dim)

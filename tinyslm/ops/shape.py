@@ -91,7 +91,7 @@ def sum_to_vjp(g, y, x, shape):
     return broadcast_to(g, shape=x.shape)
 
 
-@op(r"y = [x_1, x_2, \dots] \text{ one after the other}")
+@op(r"y = [x_1, x_2, \dots] \text{ one after the other}", one_dim=True)
 def cat(xp, *xs, dim=0):
     """Tensors joined along an existing dimension: cat([a, b], dim)."""
     return xp.concatenate(xs, axis=dim)
@@ -103,7 +103,7 @@ def cat_vjp(g, y, *xs, dim):
     return tuple(part(g, dim, int(e) - x.shape[dim], int(e)) for x, e in zip(xs, ends, strict=True))
 
 
-@op(r"y = [x_1, x_2, \dots] \text{ along a new dimension}")
+@op(r"y = [x_1, x_2, \dots] \text{ along a new dimension}", one_dim=True)
 def stack(xp, *xs, dim=0):
     """Tensors of one shape joined along a new dimension: stack([a, b], dim)."""
     return xp.stack(xs, axis=dim)
@@ -114,7 +114,7 @@ def stack_vjp(g, y, *xs, dim):
     return tuple(squeeze(part(g, dim, i, i + 1), dim=dim) for i in range(len(xs)))
 
 
-@op(r"y_{i} = x_{a + i} \text{ along one dimension}")
+@op(r"y_{i} = x_{a + i} \text{ along one dimension}", one_dim=True)
 def narrow(xp, x, dim=0, start=0, stop=0):
     """The elements from `start` to `stop` (not included) along one dimension."""
     return x[_along(x.ndim, dim, start, stop)]

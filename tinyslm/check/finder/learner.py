@@ -255,11 +255,11 @@ class Point:
     def compared(self, found: dict[str, Any]) -> dict[str, Any]:
         """The gradients by the name of what they belong to: inputs first, then intermediates."""
         names = [*self.floats, *(k for k in self.cache if k not in self.p)]
-        return {k: found["d" + k] for k in names if found.get("d" + k) is not None and is_number(found["d" + k])}
+        return {k: found["d" + k] for k in names if found.get("d" + k) is not None and holds_numbers(found["d" + k])}
 
 
-def is_number(x: Any) -> bool:
-    """True for arrays and numbers."""
+def holds_numbers(x: Any) -> bool:
+    """True for arrays and numbers, traced ones among them."""
     return isinstance(x, (np.ndarray, np.generic, float, int, Traced))
 
 
@@ -283,7 +283,7 @@ class Forward:
             cache = point.learner.traced["forward"](p)
             self.named = {k: unwrap(v) for k, v in cache.items()}
         for k, v in cache.items():
-            if is_number(v) and not _close(concrete(v), point.cache.get(k)):
+            if holds_numbers(v) and not _close(concrete(v), point.cache.get(k)):
                 raise CannotTrace(say("finder.trace.other", name=k))
         self.out = self.named[point.output]
         if not isinstance(self.out, Node):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...messages import say
 from .graph import CannotTrace, Graph, Node
-from .learner import Backward, Forward, Point, is_number
+from .learner import Backward, Forward, Point, holds_numbers
 from .outcome import Finding
 from .rules import SMOOTHLESS
 
@@ -36,7 +36,7 @@ def same(a: Any, b: Any) -> bool:
         return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)):
         return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(same, a, b))
-    if not is_number(a):
+    if not holds_numbers(a):
         return True
     return np.shape(a) == np.shape(b) and np.array_equal(
         np.asarray(a), np.asarray(b), equal_nan=np.asarray(a).dtype.kind == "f"
@@ -192,7 +192,7 @@ def extremes(point: Point) -> Finding | None:
     """Gradients stay finite where forward does, also for large inputs."""
     try:
         large = Scaled(point, EXTREME)
-        if any(bad_number(v) for v in large.cache.values() if is_number(v)):
+        if any(bad_number(v) for v in large.cache.values() if holds_numbers(v)):
             return None
         found = large.compared(large.run_backward(point.cotangent))
     except Exception:  # forward itself does not go there
