@@ -462,6 +462,12 @@ def own_op():
         del Op.registry[name], METHODS[name]
 
 
+def test_an_operation_may_be_called_by_c_alone():
+    code = "import atexit, tinyslm as ts; atexit.register(ts.exp, ts.tensor(1.0, requires_grad=True))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr
+
+
 def test_an_operation_of_ones_own(own_op):
     @op(r"y = x^3")
     def cube(xp, x):

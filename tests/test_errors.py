@@ -70,10 +70,7 @@ def test_a_warning_names_the_line_of_the_caller(monkeypatch):
     assert [w.filename for w in told] == [__file__]
 
 
-def test_the_number_of_threads_is_set_from_outside():
-    before = ts.get_num_threads()
-    try:
-        ts.set_num_threads(3)
-        assert ts.get_num_threads() == _parallel.get_num_threads() == 3
-    finally:
-        ts.set_num_threads(before)
+def test_the_number_of_threads_is_set_from_outside(monkeypatch):
+    monkeypatch.setattr(_parallel, "_threads", None)
+    ts.set_num_threads(3)
+    assert ts.get_num_threads() == _parallel.get_num_threads() == 3

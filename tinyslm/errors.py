@@ -121,17 +121,22 @@ def require_mask(mask: Any, name: str, dims: str, shape: tuple[int, ...], true: 
         shape: their sizes.
         true: where it is True.
     """
-    if mask.shape != shape or mask.dtype != bool:
+    if mask.shape != shape or (mask.dtype != bool and mask.size):
         kind = DTypeError if mask.shape == shape else ShapeError
         raise kind(
             f"{name}: expected bool {dims} = {shape}, True {true}. Got: {mask.dtype} {mask.shape}"
-            + ("" if mask.dtype == bool else f"; numbers become bool with {name} > 0")
+            + ("" if mask.dtype == bool else f"; numbers become bool with np.asarray({name}) != 0")
         )
 
 
 def require_lengths(lengths: Any, count: int, most: int | None = None) -> np.ndarray:
     """Return the lengths of `count` sequences as an array; refuse all but whole numbers from 0, to `most` if given."""
-    array = np.asarray(lengths)
+    try:
+        array = np.asarray(lengths)
+    except ValueError:  # lists of unequal length
+        array = np.array(str(lengths))
+    if array.dtype == object and array.ndim == 1 and all(map(is_whole, array)):  # a column of a table
+        array = array.astype(np.int64)
     whole = array.size == 0 or array.dtype.kind in "iu"
     least, largest = (array.min(initial=0), array.max(initial=0)) if whole else (0, 0)
     if not whole or array.shape != (count,) or least < 0 or (most is not None and largest > most):

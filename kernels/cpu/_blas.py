@@ -106,10 +106,14 @@ _split, _multiply_alone = one_thread(split), one_thread(_multiply)
 def _enter() -> None:
     get, put = _controls()
     with _Users.lock:
-        _Users.count += 1
-        if _Users.count == 1:
+        if _Users.count == 0:
             _Users.before = get()
-            put(1)
+            try:
+                put(1)
+            except BaseException:  # Ctrl-C: nobody would put it back
+                put(_Users.before)
+                raise
+        _Users.count += 1
 
 
 def _leave() -> None:

@@ -502,3 +502,18 @@ def test_what_a_helper_raises_comes_back_when_all_others_are_done(threads):
     with pytest.raises(KeyError, match="there"):
         _parallel.split(one_fails, 3, 1 << 30)
     assert sorted(failed + done) == [0, 1, 2]
+
+
+def test_ctrl_c_while_the_library_is_set_to_one_thread_leaves_it_as_it_was(monkeypatch):
+    using, interrupts = [2], [KeyboardInterrupt]
+
+    def put(n):
+        using[0] = n
+        if interrupts:
+            raise interrupts.pop()
+
+    monkeypatch.setattr(_blas, "_controls", lambda: (lambda: using[0], put))
+    alone = _blas.one_thread(lambda: using[0])
+    with pytest.raises(KeyboardInterrupt):
+        alone()
+    assert using == [2] and alone() == 1 and using == [2]

@@ -13,7 +13,8 @@ _inside: dict[str, bool] = {}  # by file name, whose hash is at hand; a code's o
 
 def caller() -> tuple[CodeType, int]:
     """The code and instruction of the innermost frame outside tinyslm (lessons count as outside)."""
-    frame = sys._getframe(4)  # above Node, apply and what calls it
+    frame = sys._getframe(3)  # above Node and apply
+    frame = frame.f_back or frame  # C may have called the operation
     while frame.f_back is not None:
         name = frame.f_code.co_filename
         inside = _inside.get(name)

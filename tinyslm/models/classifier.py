@@ -77,9 +77,10 @@ class ClassifierConfig:
                 raise OptionError(
                     f"{name}: expected a whole number of at least {least} and at most {MOST}, got {value!r}"
                 )
-            object.__setattr__(self, name, int(value))  # NumPy's own would not go into the model's config.json
+            object.__setattr__(self, name, int(value))
         if not (is_number(self.dropout) and 0 <= self.dropout < 1):
             raise OptionError(f"dropout: expected a share from 0 up to (not including) 1, got {self.dropout!r}")
+        object.__setattr__(self, "dropout", float(self.dropout))
         if len(self.labels) < 2:
             raise OptionError(f"labels: expected at least two classes, got {list(self.labels)}")
         if self.model == "transformer" and self.embedding % self.heads:

@@ -18,13 +18,14 @@ class Dropout(Module):
 
     Args:
         p: probability of dropping, in [0, 1].
-        rng: draws the masks.
+        rng: draws the masks; nothing is drawn where p is 0.
 
     Hinton et al. 2012; Srivastava et al. 2014.
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator):
-        self.p, self.rng = check_probability(p), require_rng(rng)
+        self.p = check_probability(p)
+        self.rng = rng if self.p == 0 else require_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, which stays."""
@@ -57,7 +58,7 @@ class SequenceDropout(Dropout):
 
 
 def check_probability(p: float, name: str = "p") -> float:
-    """P itself, if it is one; `name` is the argument."""
+    """P as a float, if it is one; `name` is the argument."""
     if not (is_number(p) and 0 <= p <= 1):
         raise OptionError(f"{name}: expected a probability from 0 to 1, got {p!r}")
-    return p
+    return float(p)

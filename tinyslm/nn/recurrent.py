@@ -129,7 +129,8 @@ class Recurrent(Module):
         shape = (count, x.shape[0], self.hidden_size)
         if state is None:
             return [tuple(Tensor.wrap(np.zeros(shape[1:], x.dtype)) for _ in range(self.states))] * count
-        parts = tuple(state) if self.states > 1 and isinstance(state, (tuple, list)) else (state,)
+        several = self.states > 1 and hasattr(state, "__iter__") and getattr(state, "ndim", 4) == 4  # stacked, or not
+        parts = tuple(state) if several else (state,)
         got = [getattr(p, "shape", type(p).__name__) for p in parts]
         if got != [shape] * self.states:
             wanted = "a tensor" if self.states == 1 else f"a tuple of {self.states} tensors"
